@@ -1,0 +1,49 @@
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import type { BatonError } from "../session/reasons.ts";
+
+/** Which encoding of a message a peer takes. Both are enveloped alike: a byte of flags, four of length, the message. */
+export type FrameForm = "binary" | "json";
+
+/**
+ * The way down to one peer. It takes whole enveloped frames, ready to be written, and never encodes or queues one
+ * itself beyond what the transport below it buffers.
+ */
+export interface Outlet {
+  readonly form: FrameForm;
+  /**
+   * Writes one or more whole frames, which must not be changed afterwards, and flushes them. Undefined: the peer keeps
+   * up, more may follow. A promise: these frames were taken, but the peer is behind; write no more until it resolves
+   * (it resolves as well when the peer is gone; it never rejects). After `end` or the peer's going it does nothing.
+   */
+  write(frames: Uint8Array): Promise<void> | undefined;
+  /** Ends the stream, once: with OK, or with the error, its reason as a `Fault` in the error's details. */
+  end(error?: BatonError): void;
+}
+
+export interface Inbound<I extends DescMessage> {
+  readonly message: MessageShape<I>;
+  /** Bytes that it took on the wire, envelope included. */
+  readonly bytes: number;
+}
+
+/** One streaming call, whatever protocol, carriage or runtime it came by. */
+export interface StreamCall<I extends DescMessage> {
+  /** Correlation id: in every log line about this stream. */
+  readonly streamId: string;
+  readonly protocol: "connect" | "grpc-web" | "grpc";
+  readonly headers: Headers;
+  /**
+   * Messages as they come, decoded once. It ends when the peer has closed its half, and rejects with a `BatonError`:
+   * `MALFORMED`, `MESSAGE_TOO_LARGE`, or, when the peer is gone, whatever `signal` was aborted with.
+   */
+  readonly inbound: AsyncIterable<Inbound<I>>;
+  readonly outlet: Outlet;
+  /**
+   * Aborted once when the call is over, whatever told so first: the peer is gone, its deadline has passed (reason: a
+   * `BatonError` `DEADLINE`), or the handler ended it.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when the handler has done with the call; it ends the outlet itself. A rejection ends the stream with it. */
+export type StreamHandler<I extends DescMessage> = (call: StreamCall<I>) => Promise<void>;
