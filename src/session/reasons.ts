@@ -74,7 +74,6 @@ export const reasons = {
   ),
   PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload that this relay knows"),
   PAYLOAD_UNEXPECTED: entry("invalid_argument", Action.DROP, "only the relay sends this payload"),
-  CLIENT_SEQ_MISSING: entry("invalid_argument", Action.DROP, "a logged message has a client_seq: 1, 2, 3, ..."),
   CLIENT_SEQ_REUSED: entry("invalid_argument", Action.DROP, "the client_seq was used with another content"),
   OUT_OF_ORDER: entry("failed_precondition", Action.RETRY, "the client_seq is not the next one"),
   PATH_INVALID: entry(
@@ -106,6 +105,7 @@ export const reasons = {
     "a comment has an id of 1 to 128 characters and a line that exists",
   ),
   COMMENT_FORBIDDEN: entry("permission_denied", Action.DROP, "only its author or an admin changes a comment"),
+  CUSTOM_INVALID: entry("invalid_argument", Action.DROP, "a custom message's type has at most 128 characters"),
   SEQ_OUT_OF_RANGE: entry("out_of_range", Action.DROP, "the log does not reach there"),
   RATE_LIMITED: entry("resource_exhausted", Action.RETRY, "messages come faster than allowed"),
   UNACKED_LIMIT: entry("resource_exhausted", Action.RETRY, "more is unacked than allowed; wait for acks"),

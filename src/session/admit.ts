@@ -1,0 +1,112 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { Custom, SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
+import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { putComment, putEdit, putLogged } from "./apply.ts";
+import { admitComment } from "./comment.ts";
+import { encodePlan, planEdit } from "./edit.ts";
+import { hashBytes } from "./hash.ts";
+import type { Limits } from "./limits.ts";
+import { assertNever } from "./reasons.ts";
+import { isRefusal, type Refusal, refuse } from "./refusal.ts";
+import { clientKey, type LoggedMessage, lastClientSeq, type SessionState } from "./state.ts";
+import { walkTrail } from "./trail.ts";
+
+/** The payloads that get a place in the log. */
+export type LoggedPayload = Extract<SessionMessage["payload"], { case: "edit" | "comment" | "custom" }>;
+
+/** A message on its way into the log. */
+export interface Submission {
+  readonly userId: string;
+  readonly clientId: string;
+  /** The claim under which its stream writes. */
+  readonly generation: number;
+  /** Anything that is not the next number is answered for what it is. */
+  readonly clientSeq: number;
+  readonly payload: LoggedPayload;
+  readonly payloadHash: number;
+  readonly isAdmin: boolean;
+  /** Why its sender may not send it: found before, told only when the message is not a repeat. */
+  readonly refusal?: Refusal | undefined;
+}
+
+export type Admission =
+  /** It has the next place; the state is as after it. */
+  | { readonly kind: "admitted"; readonly message: SessionMessage; readonly logged: LoggedMessage }
+  /** The log has it: the Ack is said again. */
+  | { readonly kind: "repeated"; readonly logged: LoggedMessage }
+  | Refusal;
+
+/** Gives a message its place on top of `state`, or says why it has none. Only an admitted one changes the state. */
+export function admit(state: SessionState, submission: Submission, nowMs: number, limits: Limits): Admission {
+  const { userId, clientId, clientSeq, payloadHash } = submission;
+  const key = clientKey(userId, clientId);
+  const last = lastClientSeq(state, key);
+  if (clientSeq >= 1 && clientSeq <= last) return repeat(state, key, submission);
+  if (clientSeq !== last + 1) return refuse("OUT_OF_ORDER", `expected client_seq ${last + 1}`);
+  if (submission.refusal !== undefined) return submission.refusal;
+  const placed = place(state, submission, nowMs, limits);
+  if (isRefusal(placed)) return placed;
+  const seq = state.head + 1;
+  const message = create(SessionMessageSchema, {
+    sessionId: state.sessionId,
+    timestamp: BigInt(nowMs),
+    userId,
+    clientId,
+    clientSeq: BigInt(clientSeq),
+    seq: BigInt(seq),
+    payload: placed,
+  });
+  const version = placed.case === "edit" ? placed.value.version : 0;
+  putLogged(state, message, payloadHash, version);
+  return { kind: "admitted", message, logged: { clientSeq, seq, payloadHash, version } };
+}
+
+/** Of a payload as its client sent it: what tells a repeat of a number from its reuse, in whatever encoding it came. */
+export function hashPayload(payload: LoggedPayload): number {
+  return hashBytes(toBinary(SessionMessageSchema, create(SessionMessageSchema, { payload })));
+}
+
+function repeat(state: SessionState, key: string, { clientSeq, payloadHash }: Submission): Admission {
+  for (const logged of walkTrail(state.clients.get(key)?.recent)) {
+    if (logged.clientSeq !== clientSeq) continue;
+    if (logged.payloadHash === payloadHash) return { kind: "repeated", logged };
+    return refuse("CLIENT_SEQ_REUSED", `client_seq ${clientSeq} was used with another content`);
+  }
+  return { kind: "repeated", logged: { clientSeq, seq: 0, payloadHash, version: 0 } };
+}
+
+/** The payload as it goes into the log; the state's texts and comments are as after it. */
+function place(
+  state: SessionState,
+  { userId, clientId, payload, isAdmin }: Submission,
+  nowMs: number,
+  limits: Limits,
+): LoggedPayload | Refusal {
+  switch (payload.case) {
+    case "edit": {
+      const author = clientKey(userId, clientId);
+      const plan = planEdit(state, author, payload.value, limits);
+      if (isRefusal(plan)) return plan;
+      const value = encodePlan(plan);
+      putEdit(state, plan.file, plan.changes, plan.deleted, author, limits.fileHistory);
+      return { case: "edit", value };
+    }
+    case "comment": {
+      const comment = admitComment(state, { userId, isAdmin }, payload.value, nowMs, limits);
+      if (isRefusal(comment)) return comment;
+      putComment(state, comment);
+      return { case: "comment", value: comment };
+    }
+    case "custom":
+      return checkCustom(payload.value) ?? payload;
+    default:
+      return assertNever(payload);
+  }
+}
+
+const maxCustomTypeLength = 128;
+
+/** A custom message's type is a name: it is a key where only the newest of each type is kept. */
+export function checkCustom({ type }: Custom): Refusal | undefined {
+  return type.length > maxCustomTypeLength ? refuse("CUSTOM_INVALID") : undefined;
+}

@@ -1,0 +1,106 @@
+import { create } from "@bufbuild/protobuf";
+import type { ChangeSet } from "@codemirror/state";
+import type { CodeEdit } from "../gen/codereview/v1/codereview_pb.ts";
+import { CodeEditSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { absentFile, type FileState, type FileVersion, textBefore, versionsSince } from "./file.ts";
+import type { Limits } from "./limits.ts";
+import { isPathValid } from "./path.ts";
+import { isRefusal, type Refusal, refuse } from "./refusal.ts";
+import type { SessionState } from "./state.ts";
+import { type Change, changeSet, lineChange, listChanges, normalizeChanges, parseChanges } from "./text.ts";
+
+/** An edit that fits: as it goes into the log, and as a change of the file's newest version. */
+export interface PlannedEdit {
+  readonly kind: "edit";
+  readonly file: FileState;
+  readonly changes: ChangeSet;
+  readonly deleted: boolean;
+}
+
+/**
+ * Puts an edit on the file's newest version: what it says of the version it was made on is mapped over what the file
+ * saw since, where at one place what was logged first stands first.
+ */
+export function planEdit(state: SessionState, author: string, edit: CodeEdit, limits: Limits): PlannedEdit | Refusal {
+  if (!isPathValid(edit.filePath)) return refuse("PATH_INVALID");
+  const size = checkSize(edit, limits);
+  if (size !== undefined) return size;
+  const file = state.files.get(edit.filePath) ?? absentFile(edit.filePath);
+  const since = edit.version === 0 ? planCreation(state, file, edit, limits) : missedBy(file, author, edit, limits);
+  if (isRefusal(since)) return since;
+  const changes = edit.deleted ? deleteAll(file) : mapOver(file, since, edit);
+  if (isRefusal(changes)) return changes;
+  const growth = changes.newLength - file.text.length;
+  if (growth > 0 && changes.newLength > limits.fileBytes) {
+    return refuse("DOCUMENT_TOO_LARGE", `the file would be ${changes.newLength} > ${limits.fileBytes}`);
+  }
+  if (growth > 0 && state.units + growth > limits.sessionBytes) {
+    return refuse("DOCUMENT_TOO_LARGE", `the session's text would be ${state.units + growth} > ${limits.sessionBytes}`);
+  }
+  return { kind: "edit", file, changes, deleted: edit.deleted };
+}
+
+/** The edit as the log has it: in the range form, with the version that it makes; always with a change, if an empty one. */
+export function encodePlan({ file, changes, deleted }: PlannedEdit): CodeEdit {
+  const list = listChanges(changes);
+  return create(CodeEditSchema, {
+    filePath: file.path,
+    version: file.version + 1,
+    changes: list.length > 0 ? list : [{ from: 0, to: 0, insert: "" }],
+    deleted,
+  });
+}
+
+function checkSize(edit: CodeEdit, limits: Limits): Refusal | undefined {
+  if (edit.changes.length > limits.editChanges) {
+    return refuse("EDIT_TOO_LARGE", `${edit.changes.length} changes in one edit > ${limits.editChanges}`);
+  }
+  const inserted = edit.changes.reduce((sum, { insert }) => sum + insert.length, edit.content.length);
+  if (inserted > limits.editBytes)
+    return refuse("EDIT_TOO_LARGE", `the edit inserts ${inserted} > ${limits.editBytes}`);
+  return undefined;
+}
+
+function planCreation(
+  state: SessionState,
+  file: FileState,
+  edit: CodeEdit,
+  limits: Limits,
+): readonly FileVersion[] | Refusal {
+  if (!file.deleted) return refuse("FILE_EXISTS");
+  if (edit.deleted) return refuse("FILE_NOT_FOUND");
+  if (state.fileCount >= limits.sessionFiles) {
+    return refuse("TOO_MANY_FILES", `the session has ${state.fileCount} files, and may have ${limits.sessionFiles}`);
+  }
+  return [];
+}
+
+function missedBy(file: FileState, author: string, edit: CodeEdit, limits: Limits): readonly FileVersion[] | Refusal {
+  if (file.version === 0) return refuse("FILE_NOT_FOUND");
+  if (edit.version < 0) return refuse("EDIT_OUT_OF_RANGE", "a version is not negative");
+  const since = versionsSince(file, edit.version, limits.fileHistory);
+  if (isRefusal(since)) return since;
+  return since.some((made) => made.author === author) ? refuse("UNACKED_BASE") : since;
+}
+
+function deleteAll(file: FileState): ChangeSet {
+  const { length } = file.text;
+  return changeSet(length, length === 0 ? [] : [{ from: 0, to: length, insert: "" }]);
+}
+
+function mapOver(file: FileState, since: readonly FileVersion[], edit: CodeEdit): ChangeSet | Refusal {
+  const base = textBefore(file, since);
+  const changes = changesOf(edit, base);
+  if (isRefusal(changes)) return changes;
+  const made = parseChanges(base, changes);
+  if (isRefusal(made) || since.length === 0) return made;
+  return normalizeChanges(since.reduce((mapped, earlier) => mapped.map(earlier.changes), made));
+}
+
+function changesOf(edit: CodeEdit, base: FileState["text"]): readonly Change[] | Refusal {
+  if (edit.changes.length > 0) return edit.changes;
+  // A file made empty: the line form with no line.
+  if (edit.version === 0 && edit.lineNumber === 0 && edit.content === "") return [];
+  const change = lineChange(base, edit.lineNumber, edit.content);
+  return isRefusal(change) ? change : [change];
+}

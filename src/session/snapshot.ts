@@ -1,0 +1,109 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { SessionSnapshot } from "../gen/baton/store/v1/store_pb.ts";
+import { SessionSnapshotSchema } from "../gen/baton/store/v1/store_pb.ts";
+import type { Comment, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
+import { CommentSchema, FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { commentUnits } from "./comment.ts";
+import { absentFile } from "./file.ts";
+import type { Limits } from "./limits.ts";
+import { type ClientEntry, type CommentState, clientKey, emptyState, type SessionState } from "./state.ts";
+import { createText, textContent } from "./text.ts";
+
+/** Clients that a snapshot remembers at most: the ones used last. One that was forgotten takes a new client id. */
+const maxClients = 10_000;
+
+/** A state as it is stored: what a room, or whoever folds the log, starts from. */
+export function encodeSnapshot(state: SessionState, nowMs: number, limits: Limits): Uint8Array {
+  const files = [...state.files.values()];
+  const present = files.filter((file) => !file.deleted);
+  const clients = [...state.clients.values()]
+    .filter((client) => client.lastUsedMs > nowMs - limits.clientTtlMs)
+    .sort((a, b) => b.lastUsedMs - a.lastUsedMs)
+    .slice(0, maxClients);
+  return toBinary(
+    SessionSnapshotSchema,
+    create(SessionSnapshotSchema, {
+      state: create(SnapshotSchema, {
+        seq: BigInt(state.head),
+        epoch: state.epoch,
+        files: present.map((file) =>
+          create(FileStateSchema, { filePath: file.path, version: file.version, content: textContent(file.text) }),
+        ),
+        comments: [...state.comments.values()].map(encodeComment),
+      }),
+      born: present.map((file) => file.born),
+      deletedFiles: files
+        .filter((file) => file.deleted)
+        .map((file) => ({ filePath: file.path, version: file.version })),
+      clients: clients.map(encodeClient),
+      hasDocument: state.hasDocument,
+    }),
+  );
+}
+
+/** The state that a stored snapshot tells. What its clients sent before is known by number alone, not by place. */
+export function decodeSnapshot(sessionId: string, bytes: Uint8Array): SessionState {
+  const stored = fromBinary(SessionSnapshotSchema, bytes);
+  const snapshot = stored.state ?? create(SnapshotSchema);
+  const state = emptyState(sessionId, snapshot.epoch);
+  state.head = Number(snapshot.seq);
+  state.hasDocument = stored.hasDocument;
+  putFiles(state, stored, snapshot);
+  for (const comment of snapshot.comments) putStoredComment(state, comment);
+  for (const client of stored.clients) {
+    const { userId, clientId } = client;
+    const lastClientSeq = Number(client.lastClientSeq);
+    const lastUsedMs = Number(client.lastUsedAt);
+    state.clients.set(clientKey(userId, clientId), { userId, clientId, lastClientSeq, lastUsedMs, recent: undefined });
+  }
+  return state;
+}
+
+export function encodeComment(comment: CommentState): Comment {
+  return create(CommentSchema, {
+    commentId: comment.id,
+    lineNumber: comment.line,
+    text: comment.text,
+    filePath: comment.path,
+    parentId: comment.parentId,
+    resolved: comment.resolved,
+    userId: comment.userId,
+    timestamp: BigInt(comment.timestampMs),
+  });
+}
+
+function encodeClient({ userId, clientId, lastClientSeq, lastUsedMs }: ClientEntry) {
+  return { userId, clientId, lastClientSeq: BigInt(lastClientSeq), lastUsedAt: BigInt(lastUsedMs) };
+}
+
+function putFiles(state: SessionState, stored: SessionSnapshot, snapshot: Snapshot): void {
+  for (const [index, file] of snapshot.files.entries()) {
+    const text = createText(file.content);
+    const { filePath: path, version } = file;
+    const born = stored.born[index] ?? version;
+    state.files.set(path, { ...absentFile(path), version, text, deleted: false, born });
+    state.fileCount += 1;
+    state.units += text.length;
+  }
+  for (const { filePath: path, version } of stored.deletedFiles) {
+    state.files.set(path, { ...absentFile(path), version });
+  }
+}
+
+function putStoredComment(state: SessionState, comment: Comment): void {
+  const { commentId: id, filePath: path } = comment;
+  const restored: CommentState = {
+    id,
+    path,
+    line: comment.lineNumber,
+    text: comment.text,
+    parentId: comment.parentId,
+    resolved: comment.resolved,
+    userId: comment.userId,
+    timestampMs: Number(comment.timestamp),
+  };
+  state.comments.set(id, restored);
+  state.units += commentUnits(restored);
+  const file = state.files.get(path);
+  if (file !== undefined) state.files.set(path, { ...file, commentIds: [...file.commentIds, id] });
+}
