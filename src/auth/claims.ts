@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { isSessionPattern, maxSessionPatterns } from "./session-pattern.ts";
+
+/**
+ * Characters that no name may have: controls and line breaks, which would forge log lines, and halves of surrogate
+ * pairs, which all become the same U+FFFD when a name is encoded, so that two subjects would become one.
+ */
+const forbiddenCharacters = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+/** 8.64e15 ms is the last instant that ECMAScript can name; beyond it there are no exact milliseconds. */
+const maxSeconds = 8.64e12;
+
+const says = (claim: string, wanted: string) => (issue: { readonly input?: unknown }) =>
+  issue.input === undefined ? `${claim} is required` : `${claim} must be ${wanted}`;
+
+function name(claim: string) {
+  const error = says(claim, "a string of 1 to 256 characters, none of them a control character");
+  return z
+    .string({ error })
+    .min(1, { error })
+    .max(256, { error })
+    .refine((text) => !forbiddenCharacters.test(text), { error });
+}
+
+function instant(claim: string) {
+  const error = says(claim, "a number of seconds since the Unix epoch");
+  return z.number({ error }).min(0, { error }).max(maxSeconds, { error });
+}
+
+const sessionsError = says("sessions", `an array of at most ${maxSessionPatterns} patterns: "demo", "team-a/*"`);
+const audienceError = says("aud", "a string or an array of strings");
+
+/**
+ * The claims that the relay reads; others are ignored. The messages never repeat a value: they are sent to a client,
+ * and the token is a secret. Times are NumericDates (RFC 7519 section 2): seconds, fractions allowed.
+ */
+export const claimsSchema = z
+  .object(
+    {
+      sub: name("sub"),
+      iat: instant("iat"),
+      exp: instant("exp"),
+      nbf: instant("nbf").optional(),
+      sessions: z
+        .array(z.string({ error: sessionsError }), { error: sessionsError })
+        .max(maxSessionPatterns, { error: sessionsError })
+        .refine((patterns) => patterns.every(isSessionPattern), {
+          error: "sessions: each is a session id, or the beginning of one and a final *",
+        }),
+      scope: z.string({ error: says("scope", "a string of words separated by spaces") }),
+      jti: name("jti").optional(),
+      iss: z.string({ error: says("iss", "a string") }).optional(),
+      aud: z.union([z.string(), z.array(z.string())], { error: audienceError }).optional(),
+    },
+    { error: "the claims must be a JSON object" },
+  )
+  .refine((claims) => claims.exp > claims.iat, { error: "exp must be after iat" });
+
+export type Claims = z.infer<typeof claimsSchema>;
+
+export type ParsedClaims =
+  | { readonly kind: "claims"; readonly claims: Claims }
+  /** `message` names every claim that is wrong, and repeats no value. */
+  | { readonly kind: "refused"; readonly message: string };
+
+export function parseClaims(value: unknown): ParsedClaims {
+  const parsed = claimsSchema.safeParse(value);
+  if (parsed.success) return { kind: "claims", claims: parsed.data };
+  const messages = new Set(parsed.error.issues.map((issue) => issue.message));
+  return { kind: "refused", message: [...messages].join("; ") };
+}
