@@ -80,8 +80,8 @@ export class Sequencer<O> {
    */
   next(nowMs: number): { readonly batch: Batch<O> | undefined; readonly answers: readonly Answer<O>[] } {
     if (this.#inFlight !== undefined || this.#gathered.length === 0) return { batch: undefined, answers: [] };
+    const dropped = this.#dropSuperseded();
     const pending = this.#take();
-    if (pending.length === 0) return { batch: undefined, answers: [] };
     const fork = forkState(this.state);
     const records: AdmittedRecord<O>[] = [];
     const answers: Answer<O>[] = [];
@@ -95,10 +95,10 @@ export class Sequencer<O> {
         answers.push({ origin, clientSeq: submission.clientSeq, result });
       }
     }
-    if (records.length === 0) return { batch: undefined, answers };
+    if (records.length === 0) return { batch: undefined, answers: [...dropped, ...answers] };
     const { head: expectedHead, epoch } = this.state;
     this.#inFlight = { expectedHead, epoch, records, writers, fork, pending, answers };
-    return { batch: this.#inFlight, answers: [] };
+    return { batch: this.#inFlight, answers: dropped };
   }
 
   /** The log took the batch: the state is as after it. */
@@ -130,8 +130,8 @@ export class Sequencer<O> {
   }
 
   /**
-   * Forgets what a client submitted under claims before `generation`: it gets no answer, its stream has ended. Of a
-   * batch that is on its way the log is the judge.
+   * What a client submitted under claims before `generation` is refused SUPERSEDED. Of a batch that is on its way the
+   * log is the judge.
    */
   supersede(key: string, generation: number): void {
     this.#claims.set(key, Math.max(generation, this.#claims.get(key) ?? 0));
@@ -142,11 +142,24 @@ export class Sequencer<O> {
     this.#gathered.unshift(...this.#settle().pending);
   }
 
+  /** The room ends: nothing that is still here will be in the log by its doing. What was on its way may be. */
+  abandon(refusal: Refusal): readonly Answer<O>[] {
+    const pending = [...(this.#inFlight?.pending ?? []), ...this.#gathered];
+    this.#inFlight = undefined;
+    this.#gathered = [];
+    return this.#refuseAll(pending, refusal);
+  }
+
+  #dropSuperseded(): readonly Answer<O>[] {
+    const isOld = ({ submission: { userId, clientId, generation } }: Pending<O>) =>
+      generation < (this.#claims.get(clientKey(userId, clientId)) ?? 0);
+    const dropped = this.#gathered.filter(isOld);
+    if (dropped.length === 0) return [];
+    this.#gathered = this.#gathered.filter((pending) => !isOld(pending));
+    return this.#refuseAll(dropped, refuse("SUPERSEDED"));
+  }
+
   #take(): readonly Pending<O>[] {
-    this.#gathered = this.#gathered.filter(
-      ({ submission: { userId, clientId, generation } }) =>
-        generation >= (this.#claims.get(clientKey(userId, clientId)) ?? 0),
-    );
     let bytes = 0;
     let count = 0;
     for (const { bytes: more } of this.#gathered) {

@@ -2,8 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import type { FileState, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { commentUnits } from "./comment.ts";
+import type { FileState as SessionFile } from "./file.ts";
 import { encodeComment } from "./snapshot.ts";
-import type { SessionState } from "./state.ts";
+import type { CommentState, SessionState } from "./state.ts";
 import { lineBreak } from "./text.ts";
 
 /**
@@ -13,14 +14,21 @@ import { lineBreak } from "./text.ts";
 const partUnits = 32 * 1024;
 
 /**
- * A state as the parts of a wire snapshot, at least one; all but the last say that more follows. The parts are made one
- * by one as they are asked for, from texts that never change: a slow reader costs what one part costs.
+ * A state, as it is at this call, as the parts of a wire snapshot: at least one; all but the last say that more follows.
+ * They are made one by one as they are asked for, from texts and comments that never change: a slow reader costs what
+ * one part costs, whatever happens to the state meanwhile.
  */
-export function* snapshotParts(state: SessionState): Generator<Snapshot> {
-  const { epoch } = state;
-  const seq = BigInt(state.head);
+export function snapshotParts(state: SessionState): Generator<Snapshot> {
   const files = [...state.files.values()].filter((file) => !file.deleted);
-  const comments = [...state.comments.values()];
+  return encodeParts(BigInt(state.head), state.epoch, files, [...state.comments.values()]);
+}
+
+function* encodeParts(
+  seq: bigint,
+  epoch: string,
+  files: readonly SessionFile[],
+  comments: readonly CommentState[],
+): Generator<Snapshot> {
   let part = create(SnapshotSchema, { seq, epoch, more: true });
   let units = 0;
   function* add(put: (part: Snapshot) => void, cost: number): Generator<Snapshot> {
@@ -35,8 +43,8 @@ export function* snapshotParts(state: SessionState): Generator<Snapshot> {
   for (const file of files) {
     for (const piece of pieces(file.text)) {
       const { path: filePath, version } = file;
-      const state = create(FileStateSchema, { filePath, version, ...piece });
-      yield* add((part) => part.files.push(state), piece.content.length + 64);
+      const encoded = create(FileStateSchema, { filePath, version, ...piece });
+      yield* add((part) => part.files.push(encoded), piece.content.length + 64);
     }
   }
   for (const comment of comments) {

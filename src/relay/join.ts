@@ -1,0 +1,223 @@
+import { create } from "@bufbuild/protobuf";
+import { getLogger } from "@logtape/logtape";
+import { assertMayEnter, type Principal } from "../auth/principal.ts";
+import type { ResumeClaims } from "../auth/resume-token.ts";
+import { mayWrite } from "../auth/scopes.ts";
+import type { Join, Snapshot, Welcome } from "../gen/codereview/v1/codereview_pb.ts";
+import { ParticipantSchema, WelcomeSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { clientIdPattern, sessionIdPattern } from "../session/limits.ts";
+import { BatonError } from "../session/reasons.ts";
+import { type JoinPlan, planJoin } from "../session/resume.ts";
+import { decodeSnapshot } from "../session/snapshot.ts";
+import { snapshotParts } from "../session/snapshot-parts.ts";
+import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
+import { Participant } from "./participant.ts";
+import type { Identity } from "./payload.ts";
+import { Reader } from "./reader.ts";
+import type { Relay } from "./relay.ts";
+import type { Room } from "./room.ts";
+import type { Outlet } from "./stream.ts";
+
+const logger = getLogger(["baton", "join"]);
+
+export interface JoinCall {
+  readonly sessionId: string;
+  readonly join: Join;
+  readonly principal: Principal;
+  readonly carriage: Participant["carriage"];
+  readonly outlet: Outlet;
+  readonly streamId: string;
+  readonly signal: AbortSignal;
+}
+
+export interface Joined {
+  readonly room: Room;
+  readonly participant: Participant;
+}
+
+/** The protocol that this relay speaks; 0 on the wire counts as 1. */
+const protocol = 1;
+/** How often a join starts again because its session's room ended under it (a new epoch, a store that came back). */
+const maxAttempts = 3;
+
+export function assertSessionId(sessionId: string): void {
+  if (!sessionIdPattern.test(sessionId)) throw new BatonError("SESSION_ID_INVALID");
+}
+
+/** Takes a stream into its session: claims its client, says Welcome, and lets it read on from where it was. */
+export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined> {
+  const { sessionId, join, principal } = call;
+  assertSessionId(sessionId);
+  assertMayEnter(principal, sessionId);
+  if (join.protocol > protocol) throw new BatonError("PROTOCOL_UNSUPPORTED");
+  const { userId } = principal;
+  const resume =
+    join.resumeToken === ""
+      ? undefined
+      : await relay.resumeTokens.open(join.resumeToken, { sessionId, userId }, relay.now());
+  const clientId = clientIdOf(join, resume) ?? relay.newId();
+  const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
+  for (let attempt = 1; ; attempt++) {
+    const joined = await attemptJoin(relay, call, identity, resume);
+    if (joined !== undefined) return joined;
+    if (attempt === maxAttempts) throw new BatonError("LOG_UNAVAILABLE");
+  }
+}
+
+function clientIdOf(join: Join, resume: ResumeClaims | undefined): string | undefined {
+  if (join.clientId !== "" && !clientIdPattern.test(join.clientId)) throw new BatonError("CLIENT_ID_INVALID");
+  if (resume === undefined) return join.clientId === "" ? undefined : join.clientId;
+  if (join.clientId !== "" && join.clientId !== resume.clientId) throw new BatonError("RESUME_TOKEN_INVALID");
+  return resume.clientId;
+}
+
+/** Undefined: the room ended meanwhile. */
+async function attemptJoin(
+  relay: Relay,
+  call: JoinCall,
+  identity: Identity,
+  resume: ResumeClaims | undefined,
+): Promise<Joined | undefined> {
+  const { principal, join, outlet } = call;
+  const room = await relay.rooms.open(identity.sessionId);
+  const writes = mayWrite(principal.scopes);
+  assertPlace(relay, room, identity, writes);
+  const generation = writes ? await claim(relay, room, identity) : 0;
+  if (generation === undefined) return undefined;
+  const { state } = room;
+  const token = await relay.resumeTokens.issue(
+    { ...identity, epoch: state.epoch, generation, head: state.head },
+    relay.now(),
+  );
+  const request = { history: join.history, lastSeq: Number(join.lastSeq), resume };
+  const early = planJoin(state, room.first, request);
+  if (early.kind === "tail-lost") {
+    await relay.log.renewEpoch(identity.sessionId, state.epoch, relay.newId());
+    room.fail(new BatonError("EPOCH_CHANGED"));
+    return undefined;
+  }
+  const stored = await storedState(relay, identity.sessionId, early);
+  if (call.signal.aborted) throw new BatonError("CLIENT_SILENT");
+  // From here on nothing waits: what is planned is what is read.
+  if (room.ended !== undefined) return undefined;
+  const plan = planJoin(state, room.first, request);
+  if (plan.kind === "tail-lost" || plan.storedSnapshotSeq !== early.storedSnapshotSeq) return undefined;
+  const from = stored ?? state;
+  const last = lastClientSeq(from, identity.key);
+  const pendingFrom = Number(join.pendingFrom);
+  const reader = new Reader({
+    outlet,
+    source: room.source(identity),
+    key: identity.key,
+    ackFrom: writes ? Math.min(last + 1, pendingFrom === 0 ? last + 1 : pendingFrom) : Number.POSITIVE_INFINITY,
+    snapshot: snapshotOf(plan, state, stored),
+    fromSeq: plan.fromSeq,
+    now: relay.now,
+    fail: (error) => room.end(participant, error instanceof BatonError ? error : new BatonError("INTERNAL")),
+  });
+  const { limits } = relay;
+  const participant = new Participant({
+    identity,
+    streamId: call.streamId,
+    carriage: call.carriage,
+    reader,
+    principal,
+    generation,
+    limits,
+    nowMs: relay.now(),
+  });
+  room.enter(participant);
+  const welcome = createWelcome(relay, room, participant, plan, token, last);
+  reader.welcome({ case: "welcome", value: welcome });
+  logger.info("stream joined", {
+    streamId: call.streamId,
+    session: identity.sessionId,
+    user: identity.userId,
+    client: identity.clientId,
+    clientName: join.clientName,
+    outcome: plan.outcome,
+  });
+  return { room, participant };
+}
+
+/** The next generation of the client; undefined where the room does not hold what the store says. */
+async function claim(relay: Relay, room: Room, { sessionId, userId, clientId }: Identity): Promise<number | undefined> {
+  const claimed = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
+  if (claimed.epoch !== room.state.epoch) {
+    room.fail(new BatonError("EPOCH_CHANGED"));
+    return undefined;
+  }
+  // What was on its way when the claim was made is in the log now: it belongs to what the Welcome tells.
+  if (claimed.head > room.state.head) await room.settled();
+  if (room.ended !== undefined) return undefined;
+  if (claimed.head > room.state.head) await room.catchUp(claimed.head);
+  return claimed.generation;
+}
+
+function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
+  if (room.participantOf(identity.key) !== undefined) return;
+  const { writers, readers, userStreams, userSessions } = relay.limits;
+  let same = 0;
+  for (const participant of room.participants.values()) if (participant.mayWrite === writes) same += 1;
+  if (same >= (writes ? writers : readers)) {
+    throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
+  }
+  const { streams, sessions } = relay.rooms.countUser(identity.userId, identity.sessionId);
+  if (streams >= userStreams || sessions >= userSessions) {
+    throw new BatonError("USER_LIMIT", undefined, { retryAfterMs: fullRetryMs });
+  }
+}
+
+/** When somebody who found no place may try again. */
+const fullRetryMs = 10_000;
+
+async function storedState(relay: Relay, sessionId: string, plan: JoinPlan): Promise<SessionState | undefined> {
+  if (plan.kind === "tail-lost" || plan.storedSnapshotSeq === 0) return undefined;
+  const stored = await relay.log.latestSnapshot(sessionId, plan.storedSnapshotSeq);
+  if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
+  return decodeSnapshot(sessionId, stored.bytes);
+}
+
+function snapshotOf(
+  plan: Extract<JoinPlan, { kind: "welcome" }>,
+  state: SessionState,
+  stored: SessionState | undefined,
+): Iterator<Snapshot> | undefined {
+  if (stored !== undefined) return snapshotParts(stored);
+  return plan.snapshot ? snapshotParts(state) : undefined;
+}
+
+function createWelcome(
+  relay: Relay,
+  room: Room,
+  participant: Participant,
+  plan: Extract<JoinPlan, { kind: "welcome" }>,
+  resumeToken: string,
+  last: number,
+): Welcome {
+  const { principal, streamId, identity } = participant;
+  const { limits } = relay;
+  return create(WelcomeSchema, {
+    epoch: room.state.epoch,
+    headSeq: BigInt(room.state.head),
+    resumeToken,
+    lastClientSeq: BigInt(last),
+    outcome: plan.outcome,
+    participants: [...room.roster.entries].map(({ userId, clientId, displayName, status, cursor }) =>
+      create(ParticipantSchema, { userId, clientId, displayName, status, ...(cursor === undefined ? {} : { cursor }) }),
+    ),
+    limits: {
+      maxMessageBytes: limits.messageBytes,
+      maxMessagesPerSecond: limits.messagesPerSecond,
+      maxUnackedBytes: limits.unackedBytes,
+      heartbeatIntervalMs: limits.heartbeatMs,
+      maxStreamAgeMs: limits.streamAgeMs,
+    },
+    tokenExpiresAt: BigInt(principal.expiresAtMs),
+    scopes: [...principal.scopes],
+    streamId,
+    clientId: identity.clientId,
+    readerCount: room.readerCount,
+    protocol,
+  });
+}

@@ -1,0 +1,104 @@
+import type { Principal } from "../auth/principal.ts";
+import type { Limits } from "../session/limits.ts";
+import type { Refusal } from "../session/refusal.ts";
+import type { LoggedMessage } from "../session/state.ts";
+import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
+import { ackPayload, faultPayload, type Identity } from "./payload.ts";
+import { Rate } from "./rate.ts";
+import type { Reader } from "./reader.ts";
+
+/** Where an answer goes: the stream, or the `Publish` call, that a message came by. */
+export interface Origin {
+  /** The message is in the log. */
+  logged(logged: LoggedMessage): void;
+  /** It made no record, now. */
+  answered(clientSeq: number, answer: Refusal | { readonly kind: "repeated"; readonly logged: LoggedMessage }): void;
+}
+
+/** A live stream in a room. */
+export class Participant {
+  readonly identity: Identity;
+  readonly streamId: string;
+  /** How its messages come up: on the stream itself, or by `Publish`. */
+  readonly carriage: "bidi" | "split";
+  readonly reader: Reader;
+  readonly rate: Rate;
+  readonly joinedAtMs: number;
+  #principal: Principal;
+  #tokenTimes: TokenTimes;
+  readonly #skewMs: number;
+  /** The claim under which it writes; 0 = it has none, since its token lets it only read. */
+  generation: number;
+  lastHeardMs: number;
+  lastBeatMs: number;
+  /** Bytes received on this stream. */
+  receivedBytes = 0;
+  /** Bytes of its messages that are not answered yet. */
+  unackedBytes = 0;
+  /** The coming end of its token was told. */
+  toldExpiring = false;
+  /** When a stream that was told to go away is ended. */
+  endsAtMs: number | undefined;
+
+  constructor(options: {
+    readonly identity: Identity;
+    readonly streamId: string;
+    readonly carriage: "bidi" | "split";
+    readonly reader: Reader;
+    readonly principal: Principal;
+    readonly generation: number;
+    readonly limits: Limits;
+    readonly nowMs: number;
+  }) {
+    const { limits, nowMs } = options;
+    this.identity = options.identity;
+    this.streamId = options.streamId;
+    this.carriage = options.carriage;
+    this.reader = options.reader;
+    this.#skewMs = limits.tokenSkewMs;
+    this.#principal = options.principal;
+    this.#tokenTimes = tokenTimes(options.principal, nowMs, this.#skewMs);
+    this.generation = options.generation;
+    this.rate = new Rate(limits.messagesPerSecond, limits.messagesBurst, nowMs);
+    this.joinedAtMs = nowMs;
+    this.lastHeardMs = nowMs;
+    this.lastBeatMs = nowMs;
+  }
+
+  /** Whom the token in force names, and what it allows. */
+  get principal(): Principal {
+    return this.#principal;
+  }
+
+  get tokenTimes(): TokenTimes {
+    return this.#tokenTimes;
+  }
+
+  renew(principal: Principal, nowMs: number): void {
+    this.#principal = principal;
+    this.#tokenTimes = tokenTimes(principal, nowMs, this.#skewMs);
+    this.toldExpiring = false;
+  }
+
+  get key(): string {
+    return this.identity.key;
+  }
+
+  get mayWrite(): boolean {
+    return this.generation > 0;
+  }
+
+  /** An origin for one message of `bytes`. */
+  origin(bytes: number): Origin {
+    this.unackedBytes += bytes;
+    return {
+      logged: () => {
+        this.unackedBytes -= bytes;
+      },
+      answered: (clientSeq, answer) => {
+        this.unackedBytes -= bytes;
+        this.reader.tell(answer.kind === "repeated" ? ackPayload(answer.logged) : faultPayload(answer, clientSeq));
+      },
+    };
+  }
+}

@@ -1,0 +1,43 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { FaultSchema, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { reasons } from "../session/reasons.ts";
+import type { Refusal } from "../session/refusal.ts";
+import type { LoggedMessage } from "../session/state.ts";
+import type { FrameForm } from "./stream.ts";
+import { encodeFrame } from "./wire/envelope.ts";
+
+/** Who is on a stream, in which session. */
+export interface Identity {
+  readonly sessionId: string;
+  readonly userId: string;
+  readonly clientId: string;
+  /** `clientKey` of the two. */
+  readonly key: string;
+}
+
+/** What the relay says itself. */
+export type RelayPayload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
+
+/** A frame with a message of the relay to one participant. */
+export function encodeControl(identity: Identity, payload: RelayPayload, nowMs: number, form: FrameForm): Uint8Array {
+  const { sessionId, userId, clientId } = identity;
+  const message = create(SessionMessageSchema, { sessionId, userId, clientId, timestamp: BigInt(nowMs), payload });
+  return encodeFrame(SessionMessageSchema, message, form);
+}
+
+export function ackPayload({ clientSeq, seq, version }: Omit<LoggedMessage, "payloadHash">): RelayPayload {
+  return { case: "ack", value: { clientSeq: BigInt(clientSeq), seq: BigInt(seq), version } };
+}
+
+export function faultPayload({ reason, message, retryAfterMs }: Refusal, clientSeq: number): RelayPayload {
+  const { code, action } = reasons[reason];
+  const value = create(FaultSchema, {
+    code,
+    reason,
+    message,
+    clientSeq: Number.isSafeInteger(clientSeq) ? BigInt(clientSeq) : 0n,
+    action,
+    retryAfterMs: BigInt(retryAfterMs),
+  });
+  return { case: "fault", value };
+}

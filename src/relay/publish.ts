@@ -1,0 +1,168 @@
+import { create } from "@bufbuild/protobuf";
+import { assertMayEnter, type Principal } from "../auth/principal.ts";
+import { checkRotation } from "../auth/rotation.ts";
+import { mayWrite } from "../auth/scopes.ts";
+import type { PublishRequest, PublishResponse, SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
+import {
+  PublishResponseSchema,
+  SessionMessageSchema,
+  TokenStatus_State as TokenState,
+} from "../gen/codereview/v1/codereview_pb.ts";
+import { clientIdPattern } from "../session/limits.ts";
+import { BatonError } from "../session/reasons.ts";
+import { clientKey } from "../session/state.ts";
+import { authenticate } from "./authenticate.ts";
+import { assertSessionId } from "./join.ts";
+import type { Origin, Participant } from "./participant.ts";
+import { ackPayload, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
+import { Rate } from "./rate.ts";
+import { receive, type Voice } from "./receive.ts";
+import type { Relay } from "./relay.ts";
+import type { Room } from "./room.ts";
+import { putInForce, tokenStatus } from "./rotate.ts";
+
+/** `Publish`: messages of a client whose stream down is `Subscribe`, or who is not seen at all. */
+export async function publish(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
+  const principal = await authenticate(relay, headers);
+  const { sessionId } = request;
+  assertSessionId(sessionId);
+  assertMayEnter(principal, sessionId);
+  const sender = await senderOf(relay, request, principal);
+  const { room, identity, generation } = sender;
+  const participant = room.participantOf(identity.key);
+  if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
+  if (participant !== undefined && request.resumeToken !== "") await heard(relay, room, participant, principal);
+  const voice = new PublishVoice(relay, identity, principal, generation, participant);
+  for (const message of request.messages) {
+    await receive(relay, room, voice, message, encodedBytes(message));
+    // It stops at the first fault; what waits for the log does not hold up what comes behind it.
+    if (voice.faulted) break;
+  }
+  const replies = await voice.replies();
+  return create(PublishResponseSchema, {
+    replies: replies.map((payload) =>
+      create(SessionMessageSchema, {
+        sessionId,
+        timestamp: BigInt(relay.now()),
+        userId: identity.userId,
+        clientId: identity.clientId,
+        payload,
+      }),
+    ),
+  });
+}
+
+interface Sender {
+  readonly room: Room;
+  readonly identity: Identity;
+  readonly generation: number;
+}
+
+async function senderOf(relay: Relay, request: PublishRequest, principal: Principal): Promise<Sender> {
+  const { sessionId, resumeToken, clientId } = request;
+  const { userId } = principal;
+  if (resumeToken !== "") {
+    const claims = await relay.resumeTokens.open(resumeToken, { sessionId, userId }, relay.now());
+    const room = await relay.rooms.open(sessionId);
+    if (claims.epoch !== room.state.epoch) throw new BatonError("EPOCH_CHANGED");
+    const key = clientKey(userId, claims.clientId);
+    const live = room.participantOf(key);
+    // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
+    const generation = claims.generation === 0 && live !== undefined ? live.generation : claims.generation;
+    return { room, identity: { sessionId, userId, clientId: claims.clientId, key }, generation };
+  }
+  if (!clientIdPattern.test(clientId)) throw new BatonError("CLIENT_ID_INVALID");
+  const room = await relay.rooms.open(sessionId);
+  const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
+  if (!mayWrite(principal.scopes)) return { room, identity, generation: 0 };
+  const claim = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
+  if (claim.epoch !== room.state.epoch) {
+    room.fail(new BatonError("EPOCH_CHANGED"));
+    throw new BatonError("EPOCH_CHANGED");
+  }
+  room.supersede(identity.key, claim.generation);
+  return { room, identity, generation: claim.generation };
+}
+
+/** Its stream down lives, and lives on the newer of the two tokens. */
+async function heard(relay: Relay, room: Room, participant: Participant, principal: Principal): Promise<void> {
+  participant.lastHeardMs = relay.now();
+  if (principal.issuedAtMs <= participant.principal.issuedAtMs) return;
+  checkRotation(participant.principal, principal, room.sessionId);
+  await putInForce(relay, room, participant, principal);
+  participant.reader.tell({ case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, principal) });
+}
+
+function encodedBytes(message: SessionMessage): number {
+  const { payload } = message;
+  switch (payload.case) {
+    case "edit":
+      return payload.value.changes.reduce((sum, { insert }) => sum + insert.length + 8, payload.value.content.length);
+    case "comment":
+      return payload.value.text.length;
+    case "custom":
+      return payload.value.data.length;
+    default:
+      return 0;
+  }
+}
+
+/** Gathers the answers of one call, in the order of its messages. */
+class PublishVoice implements Voice {
+  readonly identity: Identity;
+  readonly generation: number;
+  readonly rate: Rate;
+  readonly receivedBytes = 0;
+  unackedBytes = 0;
+  faulted = false;
+  readonly #tokenOfCall: Principal;
+  readonly #participant: Participant | undefined;
+  readonly #replies: (RelayPayload | Promise<RelayPayload>)[] = [];
+
+  constructor(
+    relay: Relay,
+    identity: Identity,
+    principal: Principal,
+    generation: number,
+    participant: Participant | undefined,
+  ) {
+    const { messagesPerSecond, messagesBurst } = relay.limits;
+    this.identity = identity;
+    this.generation = generation;
+    this.rate = participant?.rate ?? new Rate(messagesPerSecond, messagesBurst, relay.now());
+    this.#tokenOfCall = principal;
+    this.#participant = participant;
+  }
+
+  /** A rotation among its messages counts for those behind it. */
+  get principal(): Principal {
+    return this.#participant?.principal ?? this.#tokenOfCall;
+  }
+
+  tell(payload: RelayPayload): void {
+    if (payload.case === "fault") this.faulted = true;
+    this.#replies.push(payload);
+  }
+
+  origin(bytes: number): Origin {
+    this.unackedBytes += bytes;
+    let settle: (payload: RelayPayload) => void = () => undefined;
+    this.#replies.push(
+      new Promise<RelayPayload>((resolve) => {
+        settle = resolve;
+      }),
+    );
+    return {
+      logged: (logged) => settle(ackPayload(logged)),
+      answered: (clientSeq, answer) =>
+        settle(answer.kind === "repeated" ? ackPayload(answer.logged) : faultPayload(answer, clientSeq)),
+    };
+  }
+
+  /** Up to and including the first fault. */
+  async replies(): Promise<readonly RelayPayload[]> {
+    const all = await Promise.all(this.#replies);
+    const fault = all.findIndex((payload) => payload.case === "fault");
+    return fault === -1 ? all : all.slice(0, fault + 1);
+  }
+}

@@ -1,0 +1,25 @@
+/** A token bucket: `burst` at once, `perSecond` in the long run. Time comes in with the call. */
+export class Rate {
+  readonly #perMs: number;
+  readonly #burst: number;
+  #left: number;
+  #atMs: number;
+
+  constructor(perSecond: number, burst: number, nowMs: number) {
+    this.#perMs = perSecond / 1000;
+    this.#burst = burst;
+    this.#left = burst;
+    this.#atMs = nowMs;
+  }
+
+  /** Takes one; 0 = taken, otherwise the ms after which there is one. A clock that runs backwards gives nothing. */
+  take(nowMs: number): number {
+    this.#left = Math.min(this.#burst, this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs);
+    this.#atMs = nowMs;
+    if (this.#left >= 1) {
+      this.#left -= 1;
+      return 0;
+    }
+    return Math.ceil((1 - this.#left) / this.#perMs);
+  }
+}

@@ -1,0 +1,290 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { LogRecord } from "../durable/session-log.ts";
+import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
+import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { assertNever, BatonError } from "../session/reasons.ts";
+import { clientKey } from "../session/state.ts";
+import { ackPayload, type RelayPayload } from "./payload.ts";
+import type { Ring, RingEntry } from "./ring.ts";
+import type { Outlet } from "./stream.ts";
+import { envelopeBytes, jsonFrameFrom } from "./wire/envelope.ts";
+
+/** Where a reader reads from: its room. */
+export interface ReaderSource {
+  readonly ring: Ring;
+  /** The last record that is in the ring's order. */
+  readonly head: number;
+  readLog(from: number, maxBytes: number): Promise<readonly LogRecord[]>;
+  /** The newest frame of each client and kind that is not logged, of ring entries [from, to); `key`'s own left out. */
+  conflated(from: number, to: number, key: string): readonly Uint8Array[];
+  /** A message of the relay's own as a frame. */
+  encode(payload: RelayPayload, form: Outlet["form"]): Uint8Array;
+}
+
+/** What it is fed from. Behind each of the first two comes the next. */
+type Feed =
+  | { readonly kind: "snapshot"; readonly parts: Iterator<Snapshot> }
+  | { readonly kind: "log"; readonly reading: boolean }
+  | { readonly kind: "ring" };
+
+/** Bytes that one read of the log may bring, and one write may take. */
+const logChunkBytes = 256 * 1024;
+/** Bytes of answers that may wait for a reader that is behind. */
+const maxControlBytes = 256 * 1024;
+
+/**
+ * A participant's way down: a read position, and an outlet that says when it can take more. It has no queue of messages:
+ * what it has not seen stays where it is, in the ring or in the log, whatever its lag.
+ */
+export class Reader {
+  readonly outlet: Outlet;
+  readonly #source: ReaderSource;
+  readonly #key: string;
+  /** The first of its client's numbers that it is told of by an Ack; its older records come whole. Infinite = none. */
+  ackFrom: number;
+  readonly #fail: (error: unknown) => void;
+  #feed: Feed;
+  #nextSeq: number;
+  /** Index of the ring entry that comes next. */
+  #position: number;
+  /** Ring entries of its own client that are still before it. */
+  #own: number[] = [];
+  #control: Uint8Array[] = [];
+  #controlBytes = 0;
+  #flushWaiters: (() => void)[] = [];
+  /** Nothing goes before the Welcome. */
+  #welcomed = false;
+  #blocked = false;
+  #ended = false;
+  #blockedSinceMs: number | undefined;
+  readonly #now: () => number;
+
+  constructor(options: {
+    readonly outlet: Outlet;
+    readonly source: ReaderSource;
+    readonly key: string;
+    readonly ackFrom: number;
+    /** The state that comes before the records; undefined = none. */
+    readonly snapshot: Iterator<Snapshot> | undefined;
+    readonly fromSeq: number;
+    readonly now: () => number;
+    /** Its log cannot be read. */
+    readonly fail: (error: unknown) => void;
+  }) {
+    this.outlet = options.outlet;
+    this.#source = options.source;
+    this.#key = options.key;
+    this.ackFrom = options.ackFrom;
+    this.#nextSeq = options.fromSeq;
+    this.#now = options.now;
+    this.#fail = options.fail;
+    this.#position = options.source.ring.end;
+    this.#feed =
+      options.snapshot === undefined ? { kind: "log", reading: false } : { kind: "snapshot", parts: options.snapshot };
+  }
+
+  /** Since when it takes nothing; undefined = it keeps up. */
+  get blockedSinceMs(): number | undefined {
+    return this.#blockedSinceMs;
+  }
+
+  /** Everything that is there has been handed to the outlet, and it took it. */
+  get drained(): boolean {
+    const { ring } = this.#source;
+    return this.#ended || (!this.#blocked && this.#feed.kind === "ring" && this.#position === ring.end);
+  }
+
+  /** Resolves when it has taken everything that is there, or has ended. */
+  async flushed(): Promise<void> {
+    if (this.drained) return;
+    await new Promise<void>((resolve) => this.#flushWaiters.push(resolve));
+  }
+
+  /** Says Welcome, and begins to read. */
+  welcome(payload: RelayPayload): void {
+    this.#welcomed = true;
+    this.tell(payload);
+  }
+
+  /** An answer to this participant alone. It goes before what it has not read yet. */
+  tell(payload: RelayPayload): void {
+    if (this.#ended) return;
+    const frame = this.#source.encode(payload, this.outlet.form);
+    this.#control.push(frame);
+    this.#controlBytes += frame.length;
+    if (this.#controlBytes > maxControlBytes) this.#fail(new BatonError("SLOW_CONSUMER"));
+    else this.pump();
+  }
+
+  /** The ring has an entry of its own client. */
+  noteOwn(index: number): void {
+    if (this.#feed.kind === "ring") this.#own.push(index);
+  }
+
+  end(error?: BatonError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#control = [];
+    this.outlet.end(error);
+    this.#release();
+  }
+
+  /** Writes what there is, until the outlet is full. */
+  pump(): void {
+    while (this.#welcomed && !this.#blocked && !this.#ended) {
+      if (this.#control.length > 0) {
+        const frames = concat(this.#control);
+        this.#control = [];
+        this.#controlBytes = 0;
+        this.#write(frames);
+      } else if (!this.#step()) {
+        break;
+      }
+    }
+    if (this.#flushWaiters.length > 0 && this.drained) this.#release();
+  }
+
+  #release(): void {
+    const waiters = this.#flushWaiters;
+    this.#flushWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** One write, or one move to the next feed; false when there is nothing to do for now. */
+  #step(): boolean {
+    const feed = this.#feed;
+    switch (feed.kind) {
+      case "snapshot": {
+        const part = feed.parts.next();
+        if (part.done === true) this.#feed = { kind: "log", reading: false };
+        else this.#write(this.#source.encode({ case: "snapshot", value: part.value }, this.outlet.form));
+        return true;
+      }
+      case "log":
+        if (feed.reading) return false;
+        if (!this.#enterRing()) this.#readLog();
+        return this.#feed.kind === "ring";
+      case "ring":
+        return this.#followRing();
+      default:
+        return assertNever(feed);
+    }
+  }
+
+  #enterRing(): boolean {
+    const { ring, head } = this.#source;
+    const index = this.#nextSeq > head ? ring.end : ring.indexAfter(this.#nextSeq - 1);
+    if (index === undefined) return false;
+    const missed = this.#source.conflated(this.#position, index, this.#key);
+    this.#position = index;
+    this.#own = [];
+    for (let at = index; at < ring.end; at++) if (ring.entry(at).sender === this.#key) this.#own.push(at);
+    this.#feed = { kind: "ring" };
+    if (missed.length > 0) this.#write(concat(missed.map((frame) => this.#inForm(frame))));
+    return true;
+  }
+
+  #followRing(): boolean {
+    const { ring } = this.#source;
+    if (this.#position === ring.end) return false;
+    if (this.#position < ring.first) {
+      this.#feed = { kind: "log", reading: false };
+      return true;
+    }
+    const own = this.#own[0];
+    if (own === this.#position) {
+      this.#own.shift();
+      const entry = ring.entry(own);
+      this.#advance(own + 1);
+      const frame = this.#ownFrame(entry);
+      if (frame !== undefined) this.#write(frame);
+      return true;
+    }
+    const to = own ?? ring.end;
+    if (this.outlet.form === "json") {
+      const frame = ring.json(this.#position, (binary) => jsonFrameFrom(SessionMessageSchema, binary));
+      this.#advance(this.#position + 1);
+      this.#write(frame);
+      return true;
+    }
+    for (const run of ring.runs(this.#position, to)) {
+      this.#advance(run.to);
+      this.#write(run.bytes);
+      if (this.#blocked || this.#ended) break;
+    }
+    return true;
+  }
+
+  #advance(to: number): void {
+    this.#nextSeq = this.#source.ring.entry(to - 1).head + 1;
+    this.#position = to;
+  }
+
+  /** What its client is told of its own entry: nothing, an Ack, or, where it forgot it, the whole. */
+  #ownFrame({ seq, clientSeq, version, frame }: RingEntry): Uint8Array | undefined {
+    if (seq === 0) return undefined;
+    return clientSeq >= this.ackFrom ? this.#ackFrame(clientSeq, seq, version) : this.#inForm(frame);
+  }
+
+  #ackFrame(clientSeq: number, seq: number, version: number): Uint8Array {
+    return this.#source.encode(ackPayload({ clientSeq, seq, version }), this.outlet.form);
+  }
+
+  #inForm(frame: Uint8Array): Uint8Array {
+    return this.outlet.form === "json" ? jsonFrameFrom(SessionMessageSchema, frame) : frame;
+  }
+
+  #readLog(): void {
+    this.#feed = { kind: "log", reading: true };
+    this.#source.readLog(this.#nextSeq, logChunkBytes).then(
+      (records) => {
+        if (this.#ended) return;
+        this.#feed = { kind: "log", reading: false };
+        if (records.length === 0) {
+          // The head is ahead of what the log gives: only a store that lost its tail does so.
+          this.#fail(new BatonError("LOG_UNAVAILABLE"));
+          return;
+        }
+        this.#nextSeq += records.length;
+        this.#write(concat(records.map((record) => this.#recordFrame(record))));
+        this.pump();
+      },
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #recordFrame({ frame }: LogRecord): Uint8Array {
+    if (!Number.isFinite(this.ackFrom)) return this.#inForm(frame);
+    const { userId, clientId, clientSeq, seq, payload } = fromBinary(
+      SessionMessageSchema,
+      frame.subarray(envelopeBytes),
+    );
+    const isOwn = clientKey(userId, clientId) === this.#key && Number(clientSeq) >= this.ackFrom;
+    if (!isOwn) return this.#inForm(frame);
+    return this.#ackFrame(Number(clientSeq), Number(seq), payload.case === "edit" ? payload.value.version : 0);
+  }
+
+  #write(frames: Uint8Array): void {
+    const behind = this.outlet.write(frames);
+    if (behind === undefined) return;
+    this.#blocked = true;
+    this.#blockedSinceMs = this.#now();
+    void behind.then(() => {
+      this.#blocked = false;
+      this.#blockedSinceMs = undefined;
+      this.pump();
+    });
+  }
+}
+
+export function concat(frames: readonly Uint8Array[]): Uint8Array {
+  const [only] = frames;
+  if (only !== undefined && frames.length === 1) return only;
+  const whole = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length, 0));
+  let at = 0;
+  for (const frame of frames) {
+    whole.set(frame, at);
+    at += frame.length;
+  }
+  return whole;
+}

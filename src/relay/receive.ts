@@ -1,0 +1,162 @@
+import type { Principal } from "../auth/principal.ts";
+import { requiredScope } from "../auth/scopes.ts";
+import { type SessionMessage, PresenceUpdate_Status as Status } from "../gen/codereview/v1/codereview_pb.ts";
+import { checkCustom, hashPayload, type LoggedPayload } from "../session/admit.ts";
+import { mapCursor } from "../session/cursor.ts";
+import type { Limits } from "../session/limits.ts";
+import { assertNever } from "../session/reasons.ts";
+import { type Refusal, refuse } from "../session/refusal.ts";
+import type { Origin } from "./participant.ts";
+import { faultPayload, type Identity, type RelayPayload } from "./payload.ts";
+import type { Rate } from "./rate.ts";
+import type { Relay } from "./relay.ts";
+import type { Room } from "./room.ts";
+import { rotateToken } from "./rotate.ts";
+
+/** Whoever says something in a room: a stream, or a `Publish` call. */
+export interface Voice {
+  readonly identity: Identity;
+  readonly principal: Principal;
+  readonly generation: number;
+  readonly rate: Rate;
+  readonly unackedBytes: number;
+  readonly receivedBytes: number;
+  /** Says something to it alone. */
+  tell(payload: RelayPayload): void;
+  /** Where the answer to its next logged message goes. */
+  origin(bytes: number): Origin;
+}
+
+/**
+ * One message of a client that has joined: may it, does it fit the rates, and where it goes. Refusals are told to the
+ * voice; a rejection ends its stream or call.
+ */
+export async function receive(
+  relay: Relay,
+  room: Room,
+  voice: Voice,
+  message: SessionMessage,
+  bytes: number,
+): Promise<void> {
+  const { payload } = message;
+  const clientSeq = Number(message.clientSeq);
+  const refused = checkSender(voice.identity, message) ?? checkScope(voice.principal, payload.case);
+  switch (payload.case) {
+    case "edit":
+    case "comment":
+      return submit(relay, room, voice, payload, clientSeq, bytes, refused);
+    case "custom":
+      if (!payload.value.ephemeral) return submit(relay, room, voice, payload, clientSeq, bytes, refused);
+      break;
+    default:
+      break;
+  }
+  const refusal = refused ?? checkRate(relay, voice);
+  if (refusal !== undefined) return voice.tell(faultPayload(refusal, clientSeq));
+  const { identity } = voice;
+  const nowMs = relay.now();
+  switch (payload.case) {
+    case "custom": {
+      const invalid = checkCustom(payload.value);
+      if (invalid !== undefined) return voice.tell(faultPayload(invalid, clientSeq));
+      room.tell(room.roster.active(identity.key, nowMs));
+      return room.broadcast(identity, `custom:${payload.value.type}`, payload);
+    }
+    case "cursor": {
+      const value = mapCursor(room.state, payload.value, relay.limits.fileHistory);
+      room.tell(room.roster.active(identity.key, nowMs));
+      room.roster.moved(identity.key, value);
+      return room.broadcast(identity, "cursor", { case: "cursor", value });
+    }
+    case "presence": {
+      const { status, displayName } = payload.value;
+      const changes =
+        status === Status.LEFT
+          ? room.roster.left(identity.key)
+          : room.roster.says(identity.key, status, displayName.slice(0, maxDisplayNameLength), nowMs);
+      return room.tell(changes);
+    }
+    case "heartbeat": {
+      const { sentAt, echo } = payload.value;
+      if (echo !== 0n || sentAt === 0n) return;
+      const value = { sentAt: BigInt(nowMs), echo: sentAt, receivedBytes: BigInt(voice.receivedBytes) };
+      return voice.tell({ case: "heartbeat", value });
+    }
+    case "tokenRotation":
+      return voice.tell(await rotateToken(relay, room, voice, payload.value.token));
+    case "join":
+      return voice.tell(faultPayload(refuse("ALREADY_JOINED"), clientSeq));
+    case "ack":
+    case "welcome":
+    case "tokenStatus":
+    case "snapshot":
+    case "fault":
+    case "goAway":
+      return voice.tell(faultPayload(refuse("PAYLOAD_UNEXPECTED"), clientSeq));
+    case undefined:
+      return voice.tell(faultPayload(refuse("PAYLOAD_MISSING"), clientSeq));
+    default:
+      return assertNever(payload);
+  }
+}
+
+const maxDisplayNameLength = 128;
+
+function submit(
+  relay: Relay,
+  room: Room,
+  voice: Voice,
+  payload: LoggedPayload,
+  clientSeq: number,
+  bytes: number,
+  refused: Refusal | undefined,
+): void {
+  const limited = checkRate(relay, voice) ?? checkUnacked(voice, bytes, relay.limits);
+  if (limited !== undefined) {
+    voice.tell(faultPayload(limited, clientSeq));
+    return;
+  }
+  const { identity, principal, generation } = voice;
+  const { userId, clientId, key } = identity;
+  room.tell(room.roster.active(key, relay.now()));
+  const submission = {
+    userId,
+    clientId,
+    generation,
+    clientSeq,
+    payload,
+    payloadHash: hashPayload(payload),
+    isAdmin: principal.scopes.has("session:admin"),
+    refusal: refused,
+  };
+  room.submit(voice.origin(bytes), submission, bytes);
+}
+
+function checkSender({ sessionId, userId, clientId }: Identity, message: SessionMessage): Refusal | undefined {
+  const same = (said: string, own: string) => said === "" || said === own;
+  if (same(message.sessionId, sessionId) && same(message.userId, userId) && same(message.clientId, clientId)) {
+    return undefined;
+  }
+  return refuse("WRONG_SENDER");
+}
+
+function checkScope({ scopes }: Principal, payload: SessionMessage["payload"]["case"]): Refusal | undefined {
+  const scope = requiredScope(payload);
+  return scope === undefined || scopes.has(scope)
+    ? undefined
+    : refuse("SCOPE_MISSING", `the token lacks the scope ${scope}`);
+}
+
+function checkRate(relay: Relay, { rate }: Voice): Refusal | undefined {
+  const retryAfterMs = rate.take(relay.now());
+  if (retryAfterMs === 0) return undefined;
+  return refuse("RATE_LIMITED", `rate ${relay.limits.messagesPerSecond}/s`, retryAfterMs);
+}
+
+function checkUnacked({ unackedBytes }: Voice, bytes: number, limits: Limits): Refusal | undefined {
+  return unackedBytes + bytes > limits.unackedBytes && unackedBytes > 0
+    ? refuse("UNACKED_LIMIT", `${limits.unackedBytes} bytes may be unacked`, unackedRetryMs)
+    : undefined;
+}
+
+const unackedRetryMs = 200;

@@ -1,0 +1,11 @@
+import type { ResumeTokens } from "../auth/resume-token.ts";
+import type { TokenVerifier } from "../auth/verify.ts";
+import type { RelayContext } from "./context.ts";
+import type { Rooms } from "./rooms.ts";
+
+/** One instance of the relay: what every call on it stands on. */
+export interface Relay extends RelayContext {
+  readonly tokens: TokenVerifier;
+  readonly resumeTokens: ResumeTokens;
+  readonly rooms: Rooms;
+}

@@ -1,0 +1,88 @@
+import { BatonError } from "../session/reasons.ts";
+import { emptyState } from "../session/state.ts";
+import type { RelayContext } from "./context.ts";
+import { loadState } from "./load.ts";
+import { Room } from "./room.ts";
+
+/** The rooms that are open on this instance. */
+export class Rooms {
+  readonly #context: RelayContext;
+  readonly #rooms = new Map<string, Room>();
+  readonly #opening = new Map<string, Promise<Room>>();
+  #closing: BatonError | undefined;
+
+  constructor(context: RelayContext) {
+    this.#context = context;
+  }
+
+  get all(): IterableIterator<Room> {
+    return this.#rooms.values();
+  }
+
+  /** Why nobody may come in any more; undefined while they may. */
+  get closing(): BatonError | undefined {
+    return this.#closing;
+  }
+
+  /** From now on nobody comes in. */
+  close(reason: BatonError): void {
+    this.#closing = reason;
+  }
+
+  present(sessionId: string): Room | undefined {
+    const room = this.#rooms.get(sessionId);
+    return room?.ended === undefined ? room : undefined;
+  }
+
+  /** The session's room: the one that is open, or one folded from the log. */
+  async open(sessionId: string): Promise<Room> {
+    if (this.#closing !== undefined) throw this.#closing;
+    const present = this.present(sessionId);
+    if (present !== undefined) return present;
+    const opening = this.#opening.get(sessionId) ?? this.#load(sessionId);
+    this.#opening.set(sessionId, opening);
+    return await opening;
+  }
+
+  /** Streams that a user holds open, and the sessions besides `sessionId` that they are in. */
+  countUser(userId: string, sessionId: string): { readonly streams: number; readonly sessions: number } {
+    let streams = 0;
+    let sessions = 0;
+    for (const room of this.#rooms.values()) {
+      const here = room.streamsOf(userId);
+      streams += here;
+      if (here > 0 && room.sessionId !== sessionId) sessions += 1;
+    }
+    return { streams, sessions };
+  }
+
+  /** Closes rooms that have been empty for long, and those that ended. */
+  sweep(nowMs: number): void {
+    for (const [sessionId, room] of this.#rooms) {
+      const empty = room.participants.size === 0 && room.idle;
+      const unused = empty && nowMs - room.emptySinceMs >= this.#context.limits.roomIdleMs;
+      if (room.ended === undefined && unused) room.fail(new BatonError("DRAIN"));
+      if (room.ended !== undefined) this.#rooms.delete(sessionId);
+    }
+  }
+
+  async #load(sessionId: string): Promise<Room> {
+    try {
+      const { log, limits, newId } = this.#context;
+      const kept = await log.describe(sessionId);
+      if (kept === undefined) return this.#add(new Room(this.#context, emptyState(sessionId, newId()), 1));
+      // From the snapshot before the newest: so there is history to map the edits over that were on their way.
+      const newest = await log.latestSnapshot(sessionId, kept.head);
+      const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
+      const state = await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+      return this.#add(new Room(this.#context, state, kept.first));
+    } finally {
+      this.#opening.delete(sessionId);
+    }
+  }
+
+  #add(room: Room): Room {
+    this.#rooms.set(room.sessionId, room);
+    return room;
+  }
+}

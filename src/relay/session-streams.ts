@@ -1,0 +1,154 @@
+import { create } from "@bufbuild/protobuf";
+import type { Principal } from "../auth/principal.ts";
+import type {
+  SessionMessage,
+  SessionMessageSchema,
+  SubscribeRequestSchema,
+} from "../gen/codereview/v1/codereview_pb.ts";
+import { JoinSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { BatonError } from "../session/reasons.ts";
+import { authenticate } from "./authenticate.ts";
+import { assertSessionId, type Joined, joinSession } from "./join.ts";
+import type { Participant } from "./participant.ts";
+import { encodeControl } from "./payload.ts";
+import { receive, type Voice } from "./receive.ts";
+import type { Relay } from "./relay.ts";
+import type { Inbound, StreamCall, StreamHandler } from "./stream.ts";
+
+/** `CollaborativeSession`: one stream both ways. */
+export function collaborate(relay: Relay): StreamHandler<typeof SessionMessageSchema> {
+  return async (call) => {
+    greet(relay, call);
+    const principal = await authenticate(relay, call.headers);
+    const inbound = call.inbound[Symbol.asyncIterator]();
+    const first = await withFirstMessageTimeout(relay, inbound.next());
+    if (first.done === true) return call.outlet.end();
+    const { message } = first.value;
+    const join = joinOf(message, principal);
+    const { sessionId } = message;
+    const { outlet, streamId, signal } = call;
+    const joined = await joinSession(relay, { sessionId, join, principal, carriage: "bidi", outlet, streamId, signal });
+    hear(relay, joined.participant, first.value.bytes);
+    await converse(relay, call, joined, inbound);
+  };
+}
+
+/** `Subscribe`: the stream down for whoever sends up by `Publish`. */
+export function subscribe(relay: Relay): StreamHandler<typeof SubscribeRequestSchema> {
+  return async (call) => {
+    greet(relay, call);
+    const principal = await authenticate(relay, call.headers);
+    const inbound = call.inbound[Symbol.asyncIterator]();
+    const first = await withFirstMessageTimeout(relay, inbound.next());
+    if (first.done === true) throw new BatonError("MALFORMED", "Subscribe takes one request");
+    const { sessionId, join = create(JoinSchema) } = first.value.message;
+    const { outlet, streamId, signal } = call;
+    const joined = await joinSession(relay, {
+      sessionId,
+      join,
+      principal,
+      carriage: "split",
+      outlet,
+      streamId,
+      signal,
+    });
+    await gone(call.signal);
+    leave(joined, call.signal);
+  };
+}
+
+/** The first frame: headers go out with it, proxies see a living stream, and clients that wait for either go on. */
+function greet(relay: Relay, { outlet }: StreamCall<never> | Pick<StreamCall<never>, "outlet">): void {
+  const nobody = { sessionId: "", userId: "", clientId: "", key: "" };
+  const value = { sentAt: BigInt(relay.now()) };
+  // Whether the peer keeps up is asked at the next write.
+  void outlet.write(encodeControl(nobody, { case: "heartbeat", value }, relay.now(), outlet.form));
+}
+
+function joinOf({ payload, sessionId, userId }: SessionMessage, principal: Principal) {
+  if (payload.case !== "join") throw new BatonError("NOT_JOINED");
+  assertSessionId(sessionId);
+  if (userId !== "" && userId !== principal.userId) throw new BatonError("WRONG_SENDER");
+  return payload.value;
+}
+
+async function withFirstMessageTimeout<T>(relay: Relay, message: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new BatonError("FIRST_MESSAGE_TIMEOUT")), relay.limits.firstMessageMs);
+  });
+  try {
+    return await Promise.race([message, timeout]);
+  } finally {
+    clearTimeout(timer);
+    // Where the timeout came first, the message's own failure is nobody's any more.
+    message.catch(() => undefined);
+  }
+}
+
+/** Hears a joined client out, until it has said all, is gone, or is sent away. */
+async function converse(
+  relay: Relay,
+  call: StreamCall<typeof SessionMessageSchema>,
+  joined: Joined,
+  inbound: AsyncIterator<Inbound<typeof SessionMessageSchema>>,
+): Promise<void> {
+  const { room, participant } = joined;
+  const voice = voiceOf(participant);
+  try {
+    for (;;) {
+      const next = await inbound.next();
+      if (next.done === true) break;
+      if (!room.participants.has(participant.streamId)) return;
+      hear(relay, participant, next.value.bytes);
+      await receive(relay, room, voice, next.value.message, next.value.bytes);
+    }
+  } catch (error) {
+    if (call.signal.aborted) return leave(joined, call.signal);
+    room.end(
+      participant,
+      error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error }),
+    );
+    throw error;
+  }
+  // The client has closed its half: it gets its acks, then the stream ends well.
+  await room.settled();
+  await participant.reader.flushed();
+  room.end(participant);
+}
+
+function leave({ room, participant }: Joined, signal: AbortSignal): void {
+  const reason: unknown = signal.reason;
+  room.end(participant, reason instanceof BatonError ? reason : undefined);
+}
+
+function hear(relay: Relay, participant: Participant, bytes: number): void {
+  participant.lastHeardMs = relay.now();
+  participant.receivedBytes += bytes;
+}
+
+function voiceOf(participant: Participant): Voice {
+  return {
+    identity: participant.identity,
+    rate: participant.rate,
+    get principal() {
+      return participant.principal;
+    },
+    get generation() {
+      return participant.generation;
+    },
+    get unackedBytes() {
+      return participant.unackedBytes;
+    },
+    get receivedBytes() {
+      return participant.receivedBytes;
+    },
+    tell: (payload) => participant.reader.tell(payload),
+    origin: (bytes) => participant.origin(bytes),
+  };
+}
+
+async function gone(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

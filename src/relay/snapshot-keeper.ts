@@ -1,0 +1,81 @@
+import { getLogger } from "@logtape/logtape";
+import type { LogRecord } from "../durable/session-log.ts";
+import { encodeSnapshot } from "../session/snapshot.ts";
+import type { SessionState } from "../session/state.ts";
+import type { RelayContext } from "./context.ts";
+
+const logger = getLogger(["baton", "snapshot"]);
+
+const leastBytesBetween = 1024 * 1024;
+
+/**
+ * Writes a session's snapshots, and trims its log behind them. A snapshot comes after so many records, or after as many
+ * bytes as it has itself, so that keeping the log never costs more than twice what is said.
+ */
+export class SnapshotKeeper {
+  readonly #context: RelayContext;
+  readonly #state: SessionState;
+  #first: number;
+  #records = 0;
+  #bytes = 0;
+  #lastSnapshotBytes = 0;
+  #writing = false;
+
+  /** `first`: the first record that the log keeps. */
+  constructor(context: RelayContext, state: SessionState, first: number) {
+    this.#context = context;
+    this.#state = state;
+    this.#first = first;
+  }
+
+  get first(): number {
+    return this.#first;
+  }
+
+  /** These records are in the log, and in the state. */
+  appended(records: readonly LogRecord[]): void {
+    this.#records += records.length;
+    for (const { frame } of records) this.#bytes += frame.length;
+    const { snapshotRecords } = this.#context.limits;
+    const due = this.#records >= snapshotRecords || this.#bytes >= Math.max(leastBytesBetween, this.#lastSnapshotBytes);
+    if (due && !this.#writing) void this.#write();
+  }
+
+  /** Never rejects: a snapshot that could not be written is written after the next records. */
+  async #write(): Promise<void> {
+    const { log, limits, now } = this.#context;
+    const { sessionId, head: seq } = this.#state;
+    this.#writing = true;
+    this.#records = 0;
+    this.#bytes = 0;
+    try {
+      const bytes = encodeSnapshot(this.#state, now(), limits);
+      this.#lastSnapshotBytes = bytes.length;
+      await log.putSnapshot(sessionId, { seq, bytes });
+      await this.#trim(seq);
+    } catch (error) {
+      logger.warn("a snapshot was not written", { session: sessionId, seq, error: String(error) });
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  /** Up to the newest snapshot that leaves as many records as are to be kept, and one more snapshot after it. */
+  async #trim(newestSnapshot: number): Promise<void> {
+    const { log, limits } = this.#context;
+    const { sessionId, head } = this.#state;
+    const before = await log.latestSnapshot(sessionId, newestSnapshot - 1);
+    if (before === undefined) return;
+    const kept = await log.describe(sessionId);
+    if (kept === undefined) return;
+    const records = kept.head - kept.first + 1;
+    const tooMany = records > limits.logRecords;
+    const tooLarge = kept.bytes > limits.logBytes;
+    if (!tooMany && !tooLarge) return;
+    const keep = tooLarge ? Math.floor(records * (limits.logBytes / kept.bytes) * 0.9) : limits.logRecords;
+    const through = await log.latestSnapshot(sessionId, Math.min(before.seq, head - keep));
+    if (through === undefined || through.seq < this.#first) return;
+    await log.trim(sessionId, through.seq);
+    this.#first = through.seq + 1;
+  }
+}
