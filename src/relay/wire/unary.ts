@@ -19,7 +19,7 @@ import { BatonError } from "../../session/reasons.ts";
 import { admitError, connectErrorFrom } from "./errors.ts";
 import { streamContentTypes as grpcWebContentTypes } from "./protocol-grpc-web.ts";
 import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
-import { nameErrors } from "./unary-errors.ts";
+import { type CallReport, nameErrors } from "./unary-errors.ts";
 
 export interface UnaryOptions {
   /** The largest message taken, in bytes. */
@@ -57,20 +57,20 @@ export function createUnaryEndpoints(
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, { streamId }) => answer(handler, request, streamId),
+    handle: (request, { streamId }) => answer(handler, request, { streamId, report: options.report }),
   }));
 }
 
-async function answer(handler: UniversalHandler, request: Request, streamId: string): Promise<Response> {
+async function answer(handler: UniversalHandler, request: Request, call: CallReport): Promise<Response> {
   const native = refuseNativeGrpc(request);
   if (native !== undefined) return native;
   const response = await handler({
     ...universalServerRequestFromFetch(request, {}),
-    contextValues: createContextValues().set(streamIdKey, streamId),
+    contextValues: createContextValues().set(streamIdKey, call.streamId),
   });
   if (response.status === 405) return refuseVerb(request, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, unaryContentTypes);
-  return universalServerResponseToFetch(await nameErrors(response, streamId));
+  return universalServerResponseToFetch(await nameErrors(response, call));
 }
 
 /** An implementation's errors, through the one door. The deadline ends the call even if the implementation lets it pass. */
