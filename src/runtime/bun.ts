@@ -36,9 +36,12 @@ function listen({ host, port, fetch }: ServeOptions): Bun.Server<undefined> {
       http2: true,
       // A quiet stream is no dead one, and Bun does not count HTTP/2 PING: streams have heartbeats of their own.
       idleTimeout: 0,
-      // A stream has no size; each message's is bounded where it is read.
+      // Bun's 128 MiB would end a long stream; each message is bounded where it is read.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+      // No error pages. This alone would also let a second relay listen on the same port, in silence (Bun 1.4.5): hence
+      // `reusePort`.
       development: false,
+      reusePort: false,
       // No stack and no source leave the relay. What should not happen here was reported where it was caught.
       error: () => new Response(null, { status: 500 }),
     });

@@ -4,6 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { BatonError } from "../../src/session/reasons.ts";
+import { openBareH2 } from "./bare-h2.ts";
 import { customMessage, type Harness, type HarnessOptions, heartbeat, type Seen, startHarness } from "./harness.ts";
 import { endOf, namesOf, openH1, openH2, splitFrames } from "./raw.ts";
 
@@ -156,16 +157,16 @@ describe("the peer reads nothing", () => {
   test("WR19 HTTP/2: the write gives a promise within 1 MiB, which resolves when the peer reads", async () => {
     const harness = start(hold);
     const called = harness.nextCall();
-    const { stream, collect, connection } = openH2(harness.url);
-    stream.write(frame);
+    const { socket, send, openWindow } = openBareH2(harness.port);
+    send(frame);
     const seen = await called;
     const { bytes, behind } = fillUp(seen);
     assert.ok(bytes <= 1024 * 1024, `${bytes}`);
     assert.equal(await Promise.race([behind, settle().then(() => "behind")]), "behind");
-    collect();
+    openWindow();
     await behind;
     assert.equal(seen.aborts, 0);
-    connection.destroy();
+    socket.destroy();
     await seen.handled;
   });
 
@@ -185,25 +186,25 @@ describe("the peer reads nothing", () => {
   test("WR19 the promise resolves when the peer goes", async () => {
     const harness = start(hold);
     const called = harness.nextCall();
-    const { stream, connection } = openH2(harness.url);
-    stream.write(frame);
+    const { socket, send } = openBareH2(harness.port);
+    send(frame);
     const { behind } = fillUp(await called);
-    connection.destroy();
+    socket.destroy();
     await behind;
   });
 
   test("WR20 a peer that is behind when the stream ends still gets all, and the end", async () => {
     const harness = start(hold);
     const called = harness.nextCall();
-    const { stream, closed, collect, received, connection } = openH2(harness.url);
-    stream.write(frame);
+    const { socket, send, openWindow, received, closed } = openBareH2(harness.port);
+    send(frame);
     const seen = await called;
     const { bytes } = fillUp(seen);
     seen.call.outlet.end(new BatonError("SLOW_CONSUMER"));
     await settle();
-    collect();
-    assert.equal(await closed, 0);
-    connection.close();
+    openWindow();
+    assert.equal(await closed, "end");
+    socket.destroy();
     assert.deepEqual(namesOf(endOf(received())), { code: "ResourceExhausted", reason: "SLOW_CONSUMER" });
     assert.equal(splitFrames(received()).length, bytes / block.length + 2);
   });
@@ -213,13 +214,13 @@ describe("the peer reads nothing", () => {
       const harness = start({ ...hold, endGraceMs: 50 });
       const called = harness.nextCall();
       if (version === "HTTP/2") {
-        const { stream, closed, connection } = openH2(harness.url);
-        stream.write(frame);
+        const { socket, send, closed } = openBareH2(harness.port);
+        send(frame);
         const seen = await called;
         fillUp(seen);
         seen.call.outlet.end();
         assert.equal(await closed, 2);
-        connection.destroy();
+        socket.destroy();
       } else {
         const { socket, send } = openH1(harness.port);
         send(frame);

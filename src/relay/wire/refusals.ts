@@ -1,21 +1,8 @@
 import { Code } from "@connectrpc/connect";
 import { headerGrpcMessage, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
-import type { FrameForm } from "../stream.ts";
 import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
-import * as protocolGrpcWeb from "./protocol-grpc-web.ts";
-
-export const protocols: readonly WireProtocol[] = [protocolConnect, protocolGrpcWeb];
-
-/** Which protocol and form a request for a stream is in. */
-export function matchProtocol(request: Request): { protocol: WireProtocol; form: FrameForm } | undefined {
-  const contentType = request.headers.get("content-type");
-  for (const protocol of protocols) {
-    const form = protocol.matchForm(contentType);
-    if (form !== undefined) return { protocol, form };
-  }
-  return undefined;
-}
+import { matchProtocol } from "./protocols.ts";
 
 /** In the words of the protocol that the request came in; Connect's, which people can read, where it came in none. */
 const speak = (request: Request): WireProtocol => matchProtocol(request)?.protocol ?? protocolConnect;

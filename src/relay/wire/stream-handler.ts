@@ -6,7 +6,8 @@ import { admitError } from "./errors.ts";
 import { createInbound, exactlyOne } from "./inbound.ts";
 import { type CallOutlet, createOutlet } from "./outlet.ts";
 import type { WireProtocol } from "./protocol.ts";
-import { matchProtocol, protocols, refuseContentType, refuseVerb } from "./refusals.ts";
+import { matchProtocol, protocols } from "./protocols.ts";
+import { refuseContentType, refuseVerb } from "./refusals.ts";
 
 export interface StreamEndpointOptions {
   /** The largest message taken, in bytes, without its envelope. */
