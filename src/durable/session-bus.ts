@@ -9,14 +9,6 @@ export type BusMessage =
   | { readonly kind: "ephemeral"; readonly sender: ClientKey; readonly slot: string; readonly frame: Uint8Array }
   /** A client was claimed anew: its streams of older generations end. */
   | { readonly kind: "supersede"; readonly client: ClientKey; readonly generation: number }
-  /** The token of a client's stream was renewed elsewhere (by `Publish`). */
-  | {
-      readonly kind: "token";
-      readonly client: ClientKey;
-      readonly generation: number;
-      readonly expiresAtMs: number;
-      readonly scopes: readonly string[];
-    }
   /** An operator ends streams: of a user, or of one of its clients. */
   | { readonly kind: "disconnect"; readonly userId: string; readonly clientId: string };
 

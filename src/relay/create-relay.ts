@@ -97,7 +97,7 @@ function describeError(error: unknown): string {
 async function drain(relay: Relay): Promise<void> {
   const { rooms, limits } = relay;
   rooms.close(new BatonError("DRAIN"));
-  const settling = [...rooms.all].map((room) => room.settled());
+  const settling = [...rooms.all].map((room) => room.pipeline.settled());
   let count = 0;
   for (const room of rooms.all) {
     for (const { reader } of room.participants.values()) {

@@ -148,18 +148,17 @@ async function claim(relay: Relay, room: Room, { sessionId, userId, clientId }: 
     return undefined;
   }
   // What was on its way when the claim was made is in the log now: it belongs to what the Welcome tells.
-  if (claimed.head > room.state.head) await room.settled();
+  if (claimed.head > room.state.head) await room.pipeline.settled();
   if (room.ended !== undefined) return undefined;
-  if (claimed.head > room.state.head) await room.catchUp(claimed.head);
+  if (claimed.head > room.state.head) await room.pipeline.catchUp(claimed.head);
   return claimed.generation;
 }
 
 function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
   if (room.participantOf(identity.key) !== undefined) return;
   const { writers, readers, userStreams, userSessions } = relay.limits;
-  let same = 0;
-  for (const participant of room.participants.values()) if (participant.mayWrite === writes) same += 1;
-  if (same >= (writes ? writers : readers)) {
+  const alike = room.count(({ mayWrite }) => mayWrite === writes);
+  if (alike >= (writes ? writers : readers)) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
   }
   const { streams, sessions } = relay.rooms.countUser(identity.userId, identity.sessionId);
@@ -217,7 +216,7 @@ function createWelcome(
     scopes: [...principal.scopes],
     streamId,
     clientId: identity.clientId,
-    readerCount: room.readerCount,
+    readerCount: room.count((other) => !other.mayWrite),
     protocol,
   });
 }

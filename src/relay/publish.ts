@@ -80,7 +80,7 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
     room.fail(new BatonError("EPOCH_CHANGED"));
     throw new BatonError("EPOCH_CHANGED");
   }
-  room.supersede(identity.key, claim.generation);
+  room.claimed(identity, claim.generation);
   return { room, identity, generation: claim.generation };
 }
 

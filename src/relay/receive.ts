@@ -129,7 +129,7 @@ function submit(
     isAdmin: principal.scopes.has("session:admin"),
     refusal: refused,
   };
-  room.submit(voice.origin(bytes), submission, bytes);
+  room.pipeline.submit(voice.origin(bytes), submission, bytes);
 }
 
 function checkSender({ sessionId, userId, clientId }: Identity, message: SessionMessage): Refusal | undefined {

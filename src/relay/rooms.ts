@@ -49,7 +49,7 @@ export class Rooms {
     let streams = 0;
     let sessions = 0;
     for (const room of this.#rooms.values()) {
-      const here = room.streamsOf(userId);
+      const here = room.count(({ identity }) => identity.userId === userId);
       streams += here;
       if (here > 0 && room.sessionId !== sessionId) sessions += 1;
     }
@@ -59,9 +59,7 @@ export class Rooms {
   /** Closes rooms that have been empty for long, and those that ended. */
   sweep(nowMs: number): void {
     for (const [sessionId, room] of this.#rooms) {
-      const empty = room.participants.size === 0 && room.idle;
-      const unused = empty && nowMs - room.emptySinceMs >= this.#context.limits.roomIdleMs;
-      if (room.ended === undefined && unused) room.fail(new BatonError("DRAIN"));
+      if (room.unusedMs(nowMs) >= this.#context.limits.roomIdleMs) room.fail(new BatonError("DRAIN"));
       if (room.ended !== undefined) this.#rooms.delete(sessionId);
     }
   }

@@ -112,7 +112,7 @@ async function converse(
     throw error;
   }
   // The client has closed its half: it gets its acks, then the stream ends well.
-  await room.settled();
+  await room.pipeline.settled();
   await participant.reader.flushed();
   room.end(participant);
 }

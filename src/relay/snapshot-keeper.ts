@@ -1,5 +1,4 @@
 import { getLogger } from "@logtape/logtape";
-import type { LogRecord } from "../durable/session-log.ts";
 import { encodeSnapshot } from "../session/snapshot.ts";
 import type { SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
@@ -33,7 +32,7 @@ export class SnapshotKeeper {
   }
 
   /** These records are in the log, and in the state. */
-  appended(records: readonly LogRecord[]): void {
+  appended(records: readonly { readonly frame: Uint8Array }[]): void {
     this.#records += records.length;
     for (const { frame } of records) this.#bytes += frame.length;
     const { snapshotRecords } = this.#context.limits;

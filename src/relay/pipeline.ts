@@ -1,0 +1,225 @@
+import { getLogger } from "@logtape/logtape";
+import type { AppendBatch, LogRecord } from "../durable/session-log.ts";
+import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import type { Submission } from "../session/admit.ts";
+import { applyRecord } from "../session/apply.ts";
+import { assertNever, BatonError } from "../session/reasons.ts";
+import { refuse } from "../session/refusal.ts";
+import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
+import { clientKey, type SessionState } from "../session/state.ts";
+import type { RelayContext } from "./context.ts";
+import { decodeRecord } from "./load.ts";
+import type { Origin } from "./participant.ts";
+import { encodeFrame } from "./wire/envelope.ts";
+
+const logger = getLogger(["baton", "pipeline"]);
+
+/** A record that the log has, and its frame. */
+export interface PublishedRecord {
+  readonly message: SessionMessage;
+  readonly frame: Uint8Array;
+}
+
+/** Whom a pipeline tells: its room. */
+export interface PipelineListener {
+  /** Records that are in the log, in its order, before anybody is answered for them. */
+  published(records: readonly PublishedRecord[]): void;
+  /** The log knows a newer claim of this client. */
+  superseded(key: string, generation: number): void;
+  /** Nothing goes on here: the log cannot be written, or holds another history. */
+  failed(error: BatonError): void;
+}
+
+/** When a sender may try again that was told the storage is full. */
+const storageRetryMs = 5_000;
+const catchUpBytes = 1024 * 1024;
+
+/**
+ * Runs a session's messages into its log, a batch at a time, and tells what the log took. One append is in flight at
+ * most; what comes meanwhile gathers for the next.
+ */
+export class Pipeline {
+  readonly #context: RelayContext;
+  readonly #sequencer: Sequencer<Origin>;
+  readonly #listener: PipelineListener;
+  #driving = false;
+  #deferred = false;
+  #ended: BatonError | undefined;
+  #waiters: (() => void)[] = [];
+
+  constructor(context: RelayContext, state: SessionState, listener: PipelineListener) {
+    this.#context = context;
+    this.#sequencer = new Sequencer(state, context.limits);
+    this.#listener = listener;
+  }
+
+  /** As the log has it. */
+  get state(): SessionState {
+    return this.#sequencer.state;
+  }
+
+  /** Nothing that was submitted is unanswered. */
+  get idle(): boolean {
+    return this.#sequencer.idle && !this.#driving;
+  }
+
+  /** Hands a message in. Its origin is told what became of it, exactly once. */
+  submit(origin: Origin, submission: Submission, bytes: number): void {
+    if (this.#ended !== undefined) {
+      origin.answered(submission.clientSeq, refuse(this.#ended.reason));
+      return;
+    }
+    this.#sequencer.submit({ origin, submission, bytes });
+    this.#wake();
+  }
+
+  /** Messages under older claims of this client are refused from now on. */
+  supersede(key: string, generation: number): void {
+    this.#sequencer.supersede(key, generation);
+  }
+
+  /** Resolves when nothing that was submitted is unanswered. */
+  async settled(): Promise<void> {
+    if (this.idle) return;
+    await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** Reads what others put into the log up to `head`, where it is not here yet. */
+  async catchUp(head: number): Promise<void> {
+    while (this.#ended === undefined && this.state.head < head) {
+      await this.settled();
+      const records = await this.#context.log.read(this.state.sessionId, this.state.head + 1, head, catchUpBytes);
+      // A batch of this instance may have gone in while it was read: then it is read again, from behind that.
+      if (!this.idle || (records[0] !== undefined && records[0].seq !== this.state.head + 1)) continue;
+      if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
+      this.#follow(records);
+    }
+  }
+
+  /** Takes nothing more; what is unanswered is refused. What was on its way may be in the log all the same. */
+  end(error: BatonError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
+    this.#release();
+  }
+
+  /** The next batch goes when this turn of the event loop is over: what was read in it goes together. */
+  #wake(): void {
+    if (this.#driving || this.#deferred) return;
+    this.#deferred = true;
+    this.#context.defer(() => {
+      this.#deferred = false;
+      if (!this.#driving) void this.#drive();
+    });
+  }
+
+  /** Batches into the log, one after the other, until nothing has gathered. Never rejects. */
+  async #drive(): Promise<void> {
+    this.#driving = true;
+    try {
+      while (this.#ended === undefined) {
+        const { batch, answers } = this.#sequencer.next(this.#context.now());
+        this.#answer(answers);
+        if (batch === undefined) break;
+        await this.#append(batch);
+      }
+    } catch (error) {
+      this.#listener.failed(error instanceof BatonError ? error : this.#foreign(error));
+    } finally {
+      this.#driving = false;
+      this.#release();
+    }
+  }
+
+  async #append(batch: Batch<Origin>): Promise<void> {
+    const encoded = encodeBatch(batch);
+    try {
+      const outcome = await this.#context.log.append(this.state.sessionId, encoded);
+      if (this.#ended !== undefined) return;
+      switch (outcome.kind) {
+        case "appended":
+          return this.#commit(encoded.records);
+        case "conflict":
+          this.#answer(this.#sequencer.conflicted());
+          return this.#follow(outcome.records);
+        case "superseded":
+          for (const { userId, clientId } of outcome.clients) {
+            const key = clientKey(userId, clientId);
+            const generation = (batch.writers.get(key)?.generation ?? 0) + 1;
+            this.#sequencer.supersede(key, generation);
+            this.#listener.superseded(key, generation);
+          }
+          return this.#sequencer.superseded();
+        case "epoch":
+          return this.#listener.failed(new BatonError("EPOCH_CHANGED"));
+        default:
+          return assertNever(outcome);
+      }
+    } catch (error) {
+      if (!(error instanceof BatonError) || error.reason !== "LOG_FULL") throw error;
+      this.#answer(this.#sequencer.refused(refuse("LOG_FULL", error.message, storageRetryMs)));
+    }
+  }
+
+  /** The log took the batch: everybody reads on, then come the answers that stand on it. */
+  #commit(frames: readonly LogRecord[]): void {
+    const { records, answers } = this.#sequencer.appended();
+    const published = records.map(({ message }, index) => {
+      const frame = frames[index]?.frame;
+      if (frame === undefined) throw new Error("a batch and its frames differ");
+      return { message, frame };
+    });
+    for (const { origin, logged } of records) origin.logged(logged);
+    this.#listener.published(published);
+    this.#answer(answers);
+  }
+
+  /** Records that others put into the log. */
+  #follow(records: readonly LogRecord[]): void {
+    const published = records.map((record) => {
+      const message = decodeRecord(record);
+      applyRecord(this.state, message, record.payloadHash, this.#context.limits.fileHistory);
+      return { message, frame: record.frame };
+    });
+    this.#listener.published(published);
+  }
+
+  #answer(answers: readonly Answer<Origin>[]): void {
+    for (const { origin, clientSeq, result } of answers) origin.answered(clientSeq, result);
+  }
+
+  #release(): void {
+    if (!this.idle) return;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #foreign(cause: unknown): BatonError {
+    const { sessionId } = this.state;
+    logger.error("a room failed", { session: sessionId, error: cause instanceof Error ? cause.name : "unknown" });
+    return new BatonError("INTERNAL", undefined, { cause });
+  }
+}
+
+function encodeBatch({ epoch, expectedHead, records, writers }: Batch<Origin>): AppendBatch {
+  const lastOf = new Map(
+    records.map(({ message, logged }) => [clientKey(message.userId, message.clientId), logged.clientSeq]),
+  );
+  return {
+    epoch,
+    expectedHead,
+    records: records.map(({ message, logged }) => ({
+      seq: logged.seq,
+      frame: encodeFrame(SessionMessageSchema, message, "binary"),
+      payloadHash: logged.payloadHash,
+    })),
+    writers: [...writers].map(([key, { userId, clientId, generation }]) => ({
+      userId,
+      clientId,
+      generation,
+      lastClientSeq: lastOf.get(key) ?? 0,
+    })),
+  };
+}
