@@ -1,9 +1,10 @@
 import type { BodySink, BodySource } from "../relay/wire/body.ts";
 
 /**
- * A response body over Bun's direct stream: `write` hands the bytes to the socket without a queue between, and returns a
- * promise while the peer's window or socket is full. Measured on Bun 1.4.5: nothing leaves before `flush`; the headers go
- * with the first bytes; the body ends when `pull` resolves, and what was written by then is still delivered.
+ * A response body over Bun's direct stream: `write` hands the bytes on without a queue between, and returns a promise
+ * while the peer's window or socket is full. Measured on Bun 1.4.5: the headers go with the first bytes; the body ends
+ * when `pull` resolves, and what was written by then is still delivered. Without `flush` Bun sends by itself at the end
+ * of its turn, but then 200 streams on 4 connections cost 1.8 to 3.8 us a write in place of 0.35.
  */
 export function openBunBody(source: BodySource): ReadableStream<Uint8Array> {
   const direct: Bun.DirectUnderlyingSource<Uint8Array> = {

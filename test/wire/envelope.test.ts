@@ -93,6 +93,7 @@ describe("cutting a body into messages", () => {
         `flags ${flags}`,
       );
     }
+    assert.throws(() => readAll([head(1, 0)]), /compressed, but no encoding/);
   });
 });
 

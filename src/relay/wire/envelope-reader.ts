@@ -18,8 +18,9 @@ const nothing = new Uint8Array(0);
 
 /**
  * Cuts a body into messages. Why not connect-es's `transformSplitEnvelope`: it counts all its pieces anew for each
- * piece, so that 256 KiB sent byte by byte cost it seconds; and it makes room for a whole message as soon as five bytes
- * promise one. Here the work is linear, and memory at most twice what has come.
+ * piece, so that a message of 32 KiB sent byte by byte costs it 1.7 s of CPU (2.2.0 on Bun 1.4.5; 256 KiB 64 times
+ * that); and it makes room for a whole message as soon as five bytes promise one. Here the work is linear, and memory at
+ * most twice what has come.
  */
 export function createEnvelopeReader(maxMessageBytes: number): EnvelopeReader {
   let chunk: Uint8Array = nothing;

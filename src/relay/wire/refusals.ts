@@ -28,7 +28,7 @@ export function refuseContentType(request: Request, supported: readonly string[]
  * Native gRPC ends in HTTP trailers, which fetch's Response cannot send; a client would get messages and no status. So
  * it gets a status alone, in the headers, which gRPC calls trailers-only. Undefined: the request is not native gRPC.
  */
-export function refuseNativeGrpc(request: Request): Response | undefined {
+function refuseNativeGrpc(request: Request): Response | undefined {
   const contentType = request.headers.get("content-type") ?? "";
   if (!/^application\/grpc(?:$|[+; ])/i.test(contentType)) return undefined;
   const message = "native gRPC is served on the relay's gRPC port; this one speaks Connect and gRPC-Web";

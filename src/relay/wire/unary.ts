@@ -18,7 +18,7 @@ import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect
 import { BatonError } from "../../session/reasons.ts";
 import { admitError, connectErrorFrom } from "./errors.ts";
 import { streamContentTypes as grpcWebContentTypes } from "./protocol-grpc-web.ts";
-import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
+import { refuseContentType, refuseVerb } from "./refusals.ts";
 import { type CallReport, nameErrors } from "./unary-errors.ts";
 
 export interface UnaryOptions {
@@ -62,8 +62,6 @@ export function createUnaryEndpoints(
 }
 
 async function answer(handler: UniversalHandler, request: Request, call: CallReport): Promise<Response> {
-  const native = refuseNativeGrpc(request);
-  if (native !== undefined) return native;
   const response = await handler({
     ...universalServerRequestFromFetch(request, {}),
     contextValues: createContextValues().set(streamIdKey, call.streamId),
