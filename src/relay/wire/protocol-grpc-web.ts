@@ -1,0 +1,63 @@
+// gRPC-Web: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+import { Code, ConnectError } from "@connectrpc/connect";
+import { compressionNegotiate, encodeEnvelope } from "@connectrpc/connect/protocol";
+import {
+  contentTypeJson,
+  contentTypeProto,
+  headerAcceptEncoding,
+  headerContentType,
+  headerEncoding,
+  headerTimeout,
+  parseContentType,
+  parseTimeout,
+  setTrailerStatus,
+  trailerFlag,
+  trailerSerialize,
+} from "@connectrpc/connect/protocol-grpc-web";
+import { BatonError } from "../../session/reasons.ts";
+import type { FrameForm } from "../stream.ts";
+import { connectErrorFrom } from "./errors.ts";
+
+export const protocolName = "grpc-web";
+
+export const streamContentTypes = [contentTypeProto, contentTypeJson];
+
+/** The text form (base64) is not served here. */
+export function matchForm(contentType: string | null): FrameForm | undefined {
+  const type = parseContentType(contentType);
+  if (type === undefined || type.text) return undefined;
+  return type.binary ? "binary" : "json";
+}
+
+export function parseDeadlineMs(headers: Headers): number | undefined {
+  const { timeoutMs, error } = parseTimeout(headers.get(headerTimeout), Number.POSITIVE_INFINITY);
+  if (error !== undefined) throw new BatonError("MALFORMED", "grpc-timeout is at most eight digits and one of HMSmun");
+  return timeoutMs;
+}
+
+export function assertUncompressed(headers: Headers): void {
+  const { error } = compressionNegotiate([], headers.get(headerEncoding), null, headerAcceptEncoding);
+  if (error === undefined) return;
+  throw new BatonError("PROTOCOL_UNSUPPORTED", "unknown compression; supported encodings: identity");
+}
+
+export function responseHeaders(form: FrameForm): Headers {
+  return new Headers([
+    [headerContentType, form === "binary" ? contentTypeProto : contentTypeJson],
+    [headerAcceptEncoding, "identity"],
+  ]);
+}
+
+export function encodeEnd(error: BatonError | undefined): Uint8Array<ArrayBuffer> {
+  const trailer = setTrailerStatus(new Headers(), error && connectErrorFrom(error));
+  return encodeEnvelope(trailerFlag, trailerSerialize(trailer));
+}
+
+/** The status stands in the headers: there is no stream whose end could carry it. */
+export function refuse(status: number, message: string): Response {
+  const headers = setTrailerStatus(
+    new Headers({ [headerContentType]: contentTypeProto }),
+    new ConnectError(message, Code.Unimplemented),
+  );
+  return new Response(null, { status, headers });
+}

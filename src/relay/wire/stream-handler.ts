@@ -1,0 +1,135 @@
+import type { DescMethod, DescMethodStreaming } from "@bufbuild/protobuf";
+import { BatonError } from "../../session/reasons.ts";
+import type { FrameForm, StreamCall, StreamHandler } from "../stream.ts";
+import type { BodySource, OpenBody } from "./body.ts";
+import { admitError } from "./errors.ts";
+import { createInbound, exactlyOne } from "./inbound.ts";
+import { type CallOutlet, createOutlet } from "./outlet.ts";
+import type { WireProtocol } from "./protocol.ts";
+import { matchProtocol, protocols } from "./protocols.ts";
+import { refuseContentType, refuseVerb } from "./refusals.ts";
+
+export interface StreamEndpointOptions {
+  /** The largest message taken, in bytes, without its envelope. */
+  readonly maxMessageBytes: number;
+  /** How long an ended stream waits for a peer that is behind to take the end. */
+  readonly endGraceMs: number;
+  /** Told of each error that is not the relay's own, and that the client therefore sees as `INTERNAL` only. */
+  readonly report: (streamId: string, error: unknown) => void;
+}
+
+export interface CallContext {
+  readonly streamId: string;
+  readonly openBody: OpenBody;
+}
+
+export interface StreamEndpoint {
+  readonly method: DescMethod;
+  handle(request: Request, context: CallContext): Response;
+}
+
+/** setTimeout fires at once for more than this, 24.8 days; no stream grows so old. */
+const maxTimerMs = 2 ** 31 - 1;
+
+const streamContentTypes = protocols.flatMap((protocol) => protocol.streamContentTypes);
+
+/**
+ * One streaming method, over every protocol and runtime. What is wrong with a request is told in its protocol's own form.
+ * Everything by which the end of a call shows becomes one abort of `call.signal`: the request's signal, its body breaking
+ * off, the response's body let go, a write that fails, the deadline, `outlet.end`.
+ */
+export function createStreamEndpoint<M extends DescMethodStreaming>(
+  method: M,
+  handler: StreamHandler<M["input"]>,
+  options: StreamEndpointOptions,
+): StreamEndpoint {
+  return {
+    method,
+    handle(request, context) {
+      if (request.method !== "POST") return refuseVerb(request, "POST");
+      const matched = matchProtocol(request);
+      if (matched === undefined) return refuseContentType(request, streamContentTypes);
+      const { protocol, form } = matched;
+      try {
+        protocol.assertUncompressed(request.headers);
+        const deadlineMs = protocol.parseDeadlineMs(request.headers);
+        const source = openCall(method, handler, options, { request, context, protocol, form, deadlineMs });
+        return new Response(context.openBody(source), { headers: protocol.responseHeaders(form) });
+      } catch (error) {
+        const known = admitError(error, context.streamId);
+        if (known !== error) options.report(context.streamId, error);
+        return new Response(protocol.encodeEnd(known), { headers: protocol.responseHeaders(form) });
+      }
+    },
+  };
+}
+
+interface CallRequest {
+  readonly request: Request;
+  readonly context: CallContext;
+  readonly protocol: WireProtocol;
+  readonly form: FrameForm;
+  readonly deadlineMs: number | undefined;
+}
+
+function openCall<M extends DescMethodStreaming>(
+  method: M,
+  handler: StreamHandler<M["input"]>,
+  options: StreamEndpointOptions,
+  { request, context, protocol, form, deadlineMs }: CallRequest,
+): BodySource {
+  const { streamId } = context;
+  const life = new AbortController();
+  const { signal } = life;
+  let outlet: CallOutlet | undefined;
+
+  function over(reason: unknown): void {
+    if (signal.aborted) return;
+    clearTimeout(deadline);
+    request.signal.removeEventListener("abort", gone);
+    life.abort(reason);
+  }
+  function gone(): void {
+    outlet?.release();
+    over(new DOMException("the peer is gone", "AbortError"));
+  }
+  function expire(): void {
+    const error = new BatonError("DEADLINE");
+    over(error);
+    outlet?.end(error);
+  }
+
+  const deadline =
+    deadlineMs === undefined || deadlineMs > maxTimerMs ? undefined : setTimeout(expire, Math.max(deadlineMs, 0));
+  request.signal.addEventListener("abort", gone, { once: true });
+  const { maxMessageBytes } = options;
+  const messages = createInbound(request.body, { schema: method.input, form, maxMessageBytes, signal, gone });
+  if (request.signal.aborted) gone();
+
+  async function serve(call: StreamCall<M["input"]>): Promise<void> {
+    try {
+      await handler(call);
+      call.outlet.end();
+    } catch (error) {
+      const known = admitError(error, streamId);
+      if (known !== error && error !== signal.reason) options.report(streamId, error);
+      call.outlet.end(known);
+    }
+  }
+
+  return {
+    gone,
+    run(sink) {
+      const ended = () => over(new DOMException("the call has ended", "AbortError"));
+      outlet = createOutlet(sink, { form, protocol, endGraceMs: options.endGraceMs, ended, gone });
+      if (signal.aborted) {
+        // Over before its body could begin.
+        outlet.end(signal.reason instanceof BatonError ? signal.reason : undefined);
+        return outlet.finished;
+      }
+      const inbound = method.methodKind === "server_streaming" ? exactlyOne(messages) : messages;
+      void serve({ streamId, protocol: protocol.protocolName, headers: request.headers, inbound, outlet, signal });
+      return outlet.finished;
+    },
+  };
+}

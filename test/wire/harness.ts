@@ -1,0 +1,118 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectRouter } from "@connectrpc/connect";
+import {
+  CodeReviewService,
+  PublishResponseSchema,
+  type SessionMessage,
+  SessionMessageSchema,
+} from "../../src/gen/codereview/v1/codereview_pb.ts";
+import type { StreamCall, StreamHandler } from "../../src/relay/stream.ts";
+import { encodeFrame, jsonFrameFrom } from "../../src/relay/wire/envelope.ts";
+import { createWireRoutes } from "../../src/relay/wire/router.ts";
+import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
+import { createUnaryEndpoints } from "../../src/relay/wire/unary.ts";
+import { serveBun } from "../../src/runtime/bun.ts";
+import { openBunBody } from "../../src/runtime/bun-body.ts";
+
+export const maxMessageBytes = 64 * 1024;
+
+type Input = typeof SessionMessageSchema;
+
+/** What became of one call of `CollaborativeSession`. */
+export interface Seen {
+  readonly call: StreamCall<Input>;
+  /** How often its signal aborted. */
+  aborts: number;
+  /** Resolves when the handler has run to its end, with what ended its loop over the inbound. */
+  readonly handled: Promise<unknown>;
+}
+
+export function customMessage(type: string, data: Uint8Array = new Uint8Array()): SessionMessage {
+  return create(SessionMessageSchema, { payload: { case: "custom", value: { type, data } } });
+}
+
+export function typeOf(message: SessionMessage): string {
+  return message.payload.case === "custom" ? message.payload.value.type : String(message.payload.case);
+}
+
+export const heartbeat = create(SessionMessageSchema, { payload: { case: "heartbeat", value: {} } });
+
+/** Writes a first frame at once, then each message back as it came, and ends as the inbound does. */
+export const echo: StreamHandler<Input> = async ({ inbound, outlet }) => {
+  await outlet.write(encodeFrame(SessionMessageSchema, heartbeat, outlet.form));
+  for await (const { message } of inbound) {
+    const frame = encodeFrame(SessionMessageSchema, message, "binary");
+    await outlet.write(outlet.form === "binary" ? frame : jsonFrameFrom(SessionMessageSchema, frame));
+  }
+};
+
+export interface HarnessOptions {
+  readonly session?: StreamHandler<Input>;
+  readonly endGraceMs?: number;
+  readonly register?: (router: ConnectRouter) => unknown;
+}
+
+export function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
+  const calls: Seen[] = [];
+  const waiting: ((seen: Seen) => void)[] = [];
+  const reported: { streamId: string; error: unknown }[] = [];
+  const report = (streamId: string, error: unknown) => void reported.push({ streamId, error });
+  const options = { maxMessageBytes, endGraceMs, report };
+
+  const observed: StreamHandler<Input> = (call) => {
+    const { promise: handled, resolve } = Promise.withResolvers<unknown>();
+    const seen: Seen = { call, aborts: 0, handled };
+    call.signal.addEventListener("abort", () => {
+      seen.aborts += 1;
+    });
+    calls.push(seen);
+    waiting.shift()?.(seen);
+    const done = session(call);
+    done.then(
+      () => resolve(undefined),
+      (error) => resolve(error),
+    );
+    return done;
+  };
+
+  const routes = createWireRoutes({
+    streams: [
+      createStreamEndpoint(CodeReviewService.method.collaborativeSession, observed, options),
+      createStreamEndpoint(
+        CodeReviewService.method.subscribe,
+        async ({ inbound, outlet }) => {
+          for await (const { message } of inbound) {
+            for (const type of ["1", "2", message.sessionId]) {
+              await outlet.write(encodeFrame(SessionMessageSchema, customMessage(type), outlet.form));
+            }
+          }
+        },
+        options,
+      ),
+    ],
+    unary: createUnaryEndpoints(
+      register ??
+        ((router) =>
+          router.rpc(CodeReviewService.method.publish, ({ messages }) =>
+            create(PublishResponseSchema, { replies: messages }),
+          )),
+      { maxMessageBytes, report },
+    ),
+  });
+  const server = serveBun({
+    host: "127.0.0.1",
+    port: 0,
+    fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+  });
+  return {
+    url: server.url,
+    port: Number(new URL(server.url).port),
+    calls,
+    reported,
+    /** The next call that comes. */
+    nextCall: () => new Promise<Seen>((resolve) => waiting.push(resolve)),
+    stop: () => server.stop(0),
+  };
+}
+
+export type Harness = ReturnType<typeof startHarness>;
