@@ -1,0 +1,62 @@
+import process from "node:process";
+import { getLogger } from "@logtape/logtape";
+import { Command, Option } from "commander";
+import { signDevelopmentToken } from "../auth/sign.ts";
+import { type RelayOnBun, startRelay } from "../runtime/relay-bun.ts";
+import { participantScope } from "./command-token.ts";
+import { type Config, type ConfigFlags, requireConfig } from "./config.ts";
+import { openDataFolder } from "./data-folder.ts";
+import { describeStart } from "./greeting.ts";
+import { helloSession, writeHelloRequest } from "./hello-request.ts";
+import { configureLogging } from "./logging.ts";
+import { dataDirOption, withExample } from "./options.ts";
+import { runUntilStopped } from "./run-until-stopped.ts";
+import { openKeys, type RelayKeys } from "./signing-keys.ts";
+import { readVersion } from "./version.ts";
+
+const greetingTtlSeconds = 60 * 60;
+
+/** `baton start`: the relay, until a signal stops it. */
+export function createStartCommand(): Command {
+  const command = new Command("start")
+    .description("start the relay")
+    .addOption(new Option("--host <address>", "where to listen (BATON_HOST, 127.0.0.1)"))
+    .addOption(new Option("--port <port>", "0: any free one (BATON_PORT, 8080)"))
+    .addOption(dataDirOption())
+    .addOption(new Option("--log <engine>", "sqlite or memory (BATON_LOG, sqlite)"))
+    .action(runStart);
+  return withExample(command, "npx baton start --port 9000 --data-dir /var/lib/baton");
+}
+
+async function runStart(flags: ConfigFlags): Promise<void> {
+  const config = await requireConfig(process.env, flags);
+  await configureLogging(config.logLevel);
+  await openDataFolder(config.dataDir);
+  const keys = await openKeys(config);
+  const helloFile = await writeHelloRequest(config.dataDir);
+  const relay = await startRelay({ ...config, keys: keys.keys }, getLogger(["baton", "relay"]));
+  const stopped = runUntilStopped(() => relay.close(), config.limits.drainMs);
+  await greet(config, keys, { relay, helloFile });
+  process.exit(await stopped);
+}
+
+async function greet(
+  config: Config,
+  { kind, secret }: RelayKeys,
+  { relay, helloFile }: { readonly relay: RelayOnBun; readonly helloFile: string },
+): Promise<void> {
+  const token =
+    kind === "development" && secret !== undefined
+      ? await signDevelopmentToken(secret, greetingClaims(config), Date.now())
+      : undefined;
+  process.stdout.write(describeStart({ version: readVersion(), url: relay.url, config, token, helloFile }));
+}
+
+const greetingClaims = ({ issuer, audience }: Config) => ({
+  sub: "alice",
+  sessions: [helloSession],
+  scope: participantScope,
+  ttlSeconds: greetingTtlSeconds,
+  ...(issuer === undefined ? {} : { issuer }),
+  ...(audience === undefined ? {} : { audience }),
+});

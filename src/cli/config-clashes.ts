@@ -1,0 +1,43 @@
+import type { ConfigFault } from "./config-faults.ts";
+import type { Settings } from "./config-schema.ts";
+import { isLoopback } from "./hosts.ts";
+import { findContradictions, limitVariable } from "./limit-settings.ts";
+
+/**
+ * What no variable is to blame for alone. `given` are the variables that were set, `faulty` those of them that were
+ * refused already, for which `settings` holds the default.
+ */
+export function findClashes(
+  settings: Settings,
+  { given, faulty }: { readonly given: ReadonlySet<string>; readonly faulty: ReadonlySet<string> },
+): readonly ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  const hasSecret = given.has("BATON_JWT_SECRET");
+  const hasPublicKey = given.has("BATON_JWT_PUBLIC_KEY");
+  if (hasSecret && hasPublicKey) {
+    faults.push({
+      variable: "BATON_JWT_SECRET",
+      says: "is set together with BATON_JWT_PUBLIC_KEY; set the one that tokens are signed for, unset the other",
+    });
+  }
+  if (!hasSecret && !hasPublicKey && !isLoopback(settings.BATON_HOST)) {
+    faults.push({
+      variable: "BATON_HOST",
+      says: "is reached from other machines, and no key is set; set BATON_JWT_SECRET or BATON_JWT_PUBLIC_KEY, or listen on 127.0.0.1",
+    });
+  }
+  const { BATON_JWT_SECRET: jwt, BATON_RESUME_SECRET: resume } = settings;
+  if (jwt !== undefined && resume !== undefined && Buffer.from(jwt.secret).equals(resume)) {
+    faults.push({
+      variable: "BATON_RESUME_SECRET",
+      says: "is the same as BATON_JWT_SECRET, so whoever signs tokens could make resume tokens; give it its own",
+    });
+  }
+  for (const { names, says } of findContradictions(settings.limits)) {
+    const variables = names.map(limitVariable);
+    if (variables.some((variable) => faulty.has(variable))) continue;
+    const variable = variables.find((name) => given.has(name)) ?? "BATON_LIMIT";
+    faults.push({ variable, says });
+  }
+  return faults;
+}

@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { defaultLimits } from "../session/limits.ts";
+import { isHost } from "./hosts.ts";
+import { jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
+import { limitBounds, limitNames, limitVariable } from "./limit-settings.ts";
+
+export const logEngines = ["sqlite", "memory"] as const;
+export const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
+
+const controlCharacter = /\p{Cc}/u;
+
+const wholeNumber = (error: string) =>
+  z
+    .string()
+    .regex(/^(0|[1-9][0-9]{0,15})$/, { error, abort: true })
+    .transform(Number);
+
+const portError = "must be a whole number from 0 (any free port) to 65535; leave it out for 8080";
+
+const limitError = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in digits alone; leave it out for the default`;
+
+const limitsSchema = z
+  .partialRecord(
+    z.enum(limitNames),
+    wholeNumber(limitError).refine((value) => value >= 1 && Number.isSafeInteger(value), { error: limitError }),
+  )
+  .superRefine((limits, context) => {
+    for (const name of limitNames) {
+      const bound = limitBounds[name];
+      if (bound !== undefined && (limits[name] ?? 0) > bound.atMost) {
+        context.addIssue({
+          code: "custom",
+          path: [name],
+          message: `must be at most ${bound.atMost}: ${bound.because}; lower it`,
+        });
+      }
+    }
+  });
+
+const claimText = (what: string) =>
+  z.string().refine((text) => text.length <= 256 && !controlCharacter.test(text), {
+    error: `must be ${what} of at most 256 characters, none of them a control character`,
+  });
+
+/**
+ * The whole configuration, from texts. Every variable has the name that it has in the environment; limits stand under
+ * `limits`, by their own names. No message repeats a value: one may be a secret that was put under a wrong name.
+ */
+export const configSchema = z.strictObject({
+  BATON_HOST: z
+    .string()
+    .refine(isHost, {
+      error: "must be an IP address (IPv6 without brackets) or a host name; leave it out for 127.0.0.1",
+    })
+    .default("127.0.0.1"),
+  BATON_PORT: wholeNumber(portError)
+    .refine((port) => port <= 65_535, { error: portError })
+    .default(8080),
+  BATON_DATA_DIR: z
+    .string()
+    .refine((path) => !controlCharacter.test(path), { error: "must be a path without control characters" })
+    .default("./data"),
+  BATON_LOG: z
+    .enum(logEngines, { error: "must be sqlite or memory, the logs that this version has; leave it out for sqlite" })
+    .default("sqlite"),
+  BATON_JWT_SECRET: jwtSecretSchema.optional(),
+  BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
+  BATON_JWT_ISSUER: claimText("the claim iss").optional(),
+  BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
+  BATON_RESUME_SECRET: secretSchema.optional(),
+  BATON_LOG_LEVEL: z
+    .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })
+    .default("info"),
+  limits: limitsSchema.default({}).transform((limits) => ({ ...defaultLimits, ...limits })),
+});
+
+export type Settings = z.output<typeof configSchema>;
+
+/** Every variable that means something. */
+export const variableNames: readonly string[] = [
+  ...Object.keys(configSchema.shape).filter((name) => name !== "limits"),
+  ...limitNames.map(limitVariable),
+];

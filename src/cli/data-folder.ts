@@ -1,0 +1,46 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ConfigurationError } from "./configuration-error.ts";
+
+/** Only the relay's own user reads what is in it: the development key, and what people wrote. */
+const folderMode = 0o700;
+
+/** Makes the folder where there is none, and writes to it. Throws a `ConfigurationError` where that cannot be done. */
+export async function openDataFolder(dataDir: string): Promise<void> {
+  const probe = join(dataDir, `.probe-${randomUUID()}`);
+  try {
+    await mkdir(dataDir, { recursive: true, mode: folderMode });
+    await writeFile(probe, "");
+    await rm(probe);
+  } catch (error) {
+    throw cannotWrite(dataDir, error);
+  }
+}
+
+/** Puts the file in place whole: whoever reads it meanwhile sees the old one or the new one. */
+export async function writeDataFile(dataDir: string, name: string, content: Uint8Array): Promise<string> {
+  const path = join(dataDir, name);
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    await writeFile(draft, content);
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => undefined);
+    throw cannotWrite(dataDir, error);
+  }
+  return path;
+}
+
+export function cannotWrite(dataDir: string, cause: unknown): ConfigurationError {
+  return new ConfigurationError(
+    `the data folder ${dataDir} cannot be written (${errorCode(cause) ?? "unknown error"}); ` +
+      "make it writable, or choose another with BATON_DATA_DIR or --data-dir",
+    { cause },
+  );
+}
+
+/** The system's name of an error: ENOENT, EADDRINUSE, SQLITE_BUSY. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

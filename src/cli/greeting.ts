@@ -1,0 +1,65 @@
+import { assertNever } from "../session/reasons.ts";
+import type { Config } from "./config.ts";
+import { devKeyPath } from "./dev-key.ts";
+import { helloSession } from "./hello-request.ts";
+import { reachableUrl } from "./hosts.ts";
+
+export interface Greeting {
+  readonly version: string;
+  readonly url: string;
+  readonly config: Config;
+  /** Undefined with a configured key: its tokens are not the terminal's to show. */
+  readonly token: string | undefined;
+  readonly helloFile: string;
+}
+
+/** What `start` prints for people, ready to be pasted. */
+export function describeStart({ version, url, config, token, helloFile }: Greeting): string {
+  const { dataDir, log } = config;
+  return [
+    `Baton ${version} listens on ${url}`,
+    `Data folder: ${dataDir} (log: ${log})`,
+    ...describeKey(config, token),
+    `Watch the session "${helloSession}" (Ctrl-C ends it):`,
+    curlLine(reachableUrl(url), token, helloFile),
+    "",
+  ].join("\n");
+}
+
+function describeKey({ key, dataDir }: Config, token: string | undefined): readonly string[] {
+  switch (key.kind) {
+    case "development":
+      return [
+        `Key: a development key, ${devKeyPath(dataDir)}; set BATON_JWT_SECRET or BATON_JWT_PUBLIC_KEY before others come`,
+        `A token for alice, good for an hour (another: npx baton token --sub alice --session ${helloSession}):`,
+        ...(token === undefined ? [] : [token]),
+      ];
+    case "secret":
+      return [
+        "Key: BATON_JWT_SECRET (HS256)",
+        `A token for the line below: TOKEN="$(npx baton token --sub alice --session ${helloSession})"`,
+      ];
+    case "public":
+      return [
+        "Key: BATON_JWT_PUBLIC_KEY",
+        "A token for the line below comes from whoever holds the private key: TOKEN=...",
+      ];
+    default:
+      return assertNever(key);
+  }
+}
+
+/** One line for sh that subscribes and prints what comes. */
+export function curlLine(url: string, token: string | undefined, helloFile: string): string {
+  return [
+    "curl -sSN -o -",
+    "-H 'Content-Type: application/connect+json'",
+    token === undefined ? '-H "Authorization: Bearer $TOKEN"' : `-H 'Authorization: Bearer ${token}'`,
+    `--data-binary ${quoteForShell(`@${helloFile}`)}`,
+    quoteForShell(`${url}/codereview.v1.CodeReviewService/Subscribe`),
+  ].join(" ");
+}
+
+/** One word of sh, whatever is in it. */
+export const quoteForShell = (word: string) =>
+  /^[A-Za-z0-9@%+=:,./_-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

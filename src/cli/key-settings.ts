@@ -1,0 +1,64 @@
+import { readFile, stat } from "node:fs/promises";
+import { z } from "zod";
+import { type ImportedKeys, importPublicKeys, importSecret, secretFault } from "../auth/key-import.ts";
+import type { VerificationKey } from "../auth/keys.ts";
+
+/** What tokens are checked with. Only a secret can sign them too. */
+export type KeySetting =
+  | { readonly kind: "development" }
+  | { readonly kind: "secret"; readonly secret: Uint8Array; readonly keys: readonly VerificationKey[] }
+  | { readonly kind: "public"; readonly keys: readonly VerificationKey[] };
+
+const howToMakeSecret = "make one with: openssl rand -base64 48";
+
+/** What is wrong with a secret's text; undefined = nothing. It tells nothing of it but its length. */
+function secretTextFault(text: string): string | undefined {
+  if (text !== text.trim()) return "begins or ends with white space; take it away, whoever signs does not have it";
+  const fault = secretFault(new TextEncoder().encode(text));
+  return fault === undefined ? undefined : `${fault}; ${howToMakeSecret}`;
+}
+
+/** The bytes of a text of at least 32, as HMAC takes them. */
+export const secretSchema = z.string().transform((text, context) => {
+  const fault = secretTextFault(text);
+  if (fault === undefined) return new TextEncoder().encode(text);
+  context.addIssue(fault);
+  return z.NEVER;
+});
+
+export const jwtSecretSchema = secretSchema.transform(async (secret, context) => {
+  const keys = usable(await importSecret(secret), context);
+  return { kind: "secret" as const, secret, keys };
+});
+
+/** A PEM or a JWK (set) as text, or the path of a file with one. */
+export const publicKeySchema = z.string().transform(async (text, context) => {
+  const isText = text.includes("-----BEGIN") || text.trimStart().startsWith("{");
+  const content = isText ? text : await readKeyFile(text);
+  if (content === undefined) {
+    context.addIssue(
+      "is neither a PEM, nor a JWK, nor the path of a readable file of at most 64 KiB with one; give one of them",
+    );
+    return z.NEVER;
+  }
+  const keys = usable(await importPublicKeys(content), context);
+  return { kind: "public" as const, keys };
+});
+
+function usable(imported: ImportedKeys, context: z.core.$RefinementCtx): readonly VerificationKey[] {
+  if (imported.kind === "keys") return imported.keys;
+  context.addIssue(`${imported.message}; give a P-256 (ES256) or Ed25519 (EdDSA) public key, or an HS256 secret`);
+  return z.NEVER;
+}
+
+const maxKeyFileBytes = 64 * 1024;
+
+async function readKeyFile(path: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(path);
+    return size <= maxKeyFileBytes ? await readFile(path, "utf8") : undefined;
+  } catch {
+    // The value is not told: it may be a key that was put in a wrong form.
+    return undefined;
+  }
+}

@@ -1,0 +1,29 @@
+import { Command } from "commander";
+import { createCheckCommand } from "./command-check.ts";
+import { createJoinCommand } from "./command-join.ts";
+import { createLogCommand } from "./command-log.ts";
+import { createStartCommand } from "./command-start.ts";
+import { createTokenCommand } from "./command-token.ts";
+import { withExample } from "./options.ts";
+import { redact } from "./redact.ts";
+import { readVersion } from "./version.ts";
+
+/** The commands. Nothing runs before `parseAsync`. */
+export function createProgram(): Command {
+  const program = configure(new Command("baton"))
+    .description("An edge relay for live sessions.")
+    .version(readVersion());
+  const commands = [
+    createStartCommand(),
+    createTokenCommand(),
+    createJoinCommand(),
+    createLogCommand(),
+    createCheckCommand(),
+  ];
+  for (const command of commands) program.addCommand(configure(command));
+  return withExample(program, "npx baton start");
+}
+
+/** Usage errors repeat what was typed, which may be a token behind a mistyped flag. */
+const configure = (command: Command) =>
+  command.configureOutput({ outputError: (text, write) => write(redact(text)) }).showHelpAfterError("Try --help.");
