@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  SessionMessageSchema,
   type SessionMessage,
-  type TokenStatus,
+  SessionMessageSchema,
   TokenStatus_State as TokenState,
+  type TokenStatus,
 } from "../gen/codereview/v1/codereview_pb.ts";
 import type { SessionClient } from "../session/client/client.ts";
 import type { ClientEffect, ClientEvent, NextStep } from "../session/client/effects.ts";

@@ -1,9 +1,18 @@
+import { join } from "node:path";
 import type { Logger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
+import { createLocalBus } from "../durable/bus-local.ts";
+import { createMemoryLog } from "../durable/log-memory.ts";
+import { openSqliteLog } from "../durable/log-sqlite.ts";
+import type { SessionLog } from "../durable/session-log.ts";
+import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes, type Readiness } from "../relay/health.ts";
+import { createStreamId, type WireBindings } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
+import { assertNever } from "../session/reasons.ts";
 import { serveBun } from "./bun.ts";
+import { openBunBody } from "./bun-body.ts";
 
 /** What a relay on Bun needs to know. */
 export interface RelayConfig {
@@ -28,22 +37,60 @@ export interface RelayOnBun {
   close(): Promise<void>;
 }
 
-/** Resolves once the relay listens. Rejects with a `StartError` where its operator can help. */
-export async function startRelay({ host, port, limits }: RelayConfig, logger: Logger): Promise<RelayOnBun> {
-  let readiness: Readiness = "starting";
-  const app = new Hono().route(
-    "/",
-    createHealthRoutes(() => readiness),
-  );
-  const server = serveBun({ host, port, fetch: (request) => app.fetch(request) });
-  readiness = "ready";
-  logger.info("listening", { url: server.url });
-  return {
-    url: server.url,
-    async close() {
-      readiness = "draining";
-      await server.stop(limits.drainMs);
-      logger.info("stopped");
-    },
-  };
+/** What is left of the drain's time for connections to close in, once their streams have ended. */
+const closeGraceMs = 500;
+
+/** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
+export async function startRelay(config: RelayConfig, logger: Logger): Promise<RelayOnBun> {
+  const { host, port, limits, keys, issuer, audience, resumeSecret } = config;
+  const log = await openLog(config);
+  try {
+    const running = await createRelay({
+      log,
+      bus: createLocalBus().member(),
+      limits,
+      now: Date.now,
+      newId: createStreamId,
+      defer: (run) => void setImmediate(run),
+      keys,
+      issuer,
+      audience,
+      resumeSecret,
+    });
+    let readiness: Readiness = "starting";
+    const app = new Hono<{ Bindings: WireBindings }>();
+    app.route(
+      "/",
+      createHealthRoutes(() => readiness),
+    );
+    app.route("/", running.routes);
+    const fetch = (request: Request) => app.fetch(request, { openBody: openBunBody });
+    const server = serveBun({ host, port, fetch });
+    readiness = "ready";
+    logger.info("listening", { url: server.url });
+    return {
+      url: server.url,
+      async close() {
+        readiness = "draining";
+        await running.drain();
+        await server.stop(closeGraceMs);
+        await log.close();
+        logger.info("stopped");
+      },
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+async function openLog({ log, dataDir }: RelayConfig): Promise<SessionLog> {
+  switch (log) {
+    case "memory":
+      return createMemoryLog(Date.now);
+    case "sqlite":
+      return await openSqliteLog({ path: join(dataDir, "baton.sqlite"), now: Date.now });
+    default:
+      return assertNever(log);
+  }
 }
