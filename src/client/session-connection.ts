@@ -161,17 +161,22 @@ export class SessionConnection {
 
   #next(step: NextStep): void {
     this.#drop();
-    if (this.#closed) return this.#stop(step);
+    if (this.#closed) {
+      this.#stop(step);
+      return;
+    }
     switch (step.kind) {
       case "reconnect":
-        return this.#reconnectLater(step.afterMs);
+        this.#reconnectLater(step.afterMs);
+        return;
       case "renew-client":
         void this.#renew(step.fromSeq);
         return;
       case "stop":
-        return this.#stop(step);
+        this.#stop(step);
+        return;
       default:
-        return assertNever(step);
+        assertNever(step);
     }
   }
 
