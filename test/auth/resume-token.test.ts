@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { createResumeTokens } from "../../src/auth/resume-token.ts";
@@ -11,6 +12,7 @@ import {
   hmac,
   nowMs,
   refused,
+  type Signer,
   secretText,
   verifierOf,
 } from "./fixtures.ts";
@@ -149,6 +151,8 @@ describe("resume tokens", () => {
       await assertInvalid(forge(payload, { ...header, alg }));
       await assertInvalid(forge(payload, { ...header, alg }, () => new Uint8Array()));
     }
+    const sha512: Signer = (input) => createHmac("sha512", secretText).update(input).digest();
+    await assertInvalid(forge(payload, { ...header, alg: "HS512" }, sha512));
     await assertInvalid(forge(payload, { ...header, crit: ["b64"], b64: false }));
     const input = `${base64Url(JSON.stringify(header))}.`;
     await assertInvalid(`${input}.${base64Url(hmac(secretText)(input, header))}`);
