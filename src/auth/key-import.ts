@@ -27,8 +27,8 @@ export function secretFault(secret: Uint8Array): string | undefined {
  */
 export async function importSecret(secret: string | Uint8Array): Promise<ImportedKeys> {
   const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : Uint8Array.from(secret);
-  const text = new TextDecoder().decode(bytes).trimStart();
-  if (text.startsWith("-----BEGIN ") || text.startsWith("{")) {
+  const text = new TextDecoder().decode(bytes);
+  if (text.trimStart().startsWith("-----BEGIN ") || jwkTextSchema.safeParse(parseJson(text)).success) {
     return refused("a secret is not a PEM or a JWK; a public key has its own setting");
   }
   const fault = secretFault(bytes);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { type ImportedKeys, importPublicKeys, importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet, maxKeys } from "../../src/auth/keys.ts";
 import {
@@ -51,6 +52,18 @@ describe("keys from configuration", () => {
       await assertRefusal(importSecret(text), /not a PEM or a JWK/, text);
       await assertRefusal(importSecret(new TextEncoder().encode(text)), /not a PEM or a JWK/, text);
     }
+  });
+
+  test("TK19 a secret of random bytes is taken whatever they are", async () => {
+    for (const start of ["{", '{"', "[", "-----", " {"]) {
+      assert.deepEqual(algorithmsOf(await importSecret(start.padEnd(32, "s"))), [["HS256"]]);
+    }
+    const bytes = fc.uint8Array({ minLength: 32, maxLength: 64 });
+    await fc.assert(
+      fc.asyncProperty(bytes, async (secret) => {
+        assert.deepEqual(algorithmsOf(await importSecret(secret)), [["HS256"]]);
+      }),
+    );
   });
 
   test("TK19 the key of a secret cannot be taken out again", async () => {
