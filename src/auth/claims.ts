@@ -24,7 +24,7 @@ function name(claim: string) {
 
 function instant(claim: string) {
   const error = says(claim, "a number of seconds since the Unix epoch");
-  return z.number({ error }).min(0, { error }).max(maxSeconds, { error });
+  return z.number({ error }).min(0, { error, abort: true }).max(maxSeconds, { error, abort: true });
 }
 
 const sessionsError = says("sessions", `an array of at most ${maxSessionPatterns} patterns: "demo", "team-a/*"`);

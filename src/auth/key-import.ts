@@ -27,8 +27,8 @@ export function secretFault(secret: Uint8Array): string | undefined {
  */
 export async function importSecret(secret: string | Uint8Array): Promise<ImportedKeys> {
   const bytes = typeof secret === "string" ? new TextEncoder().encode(secret) : Uint8Array.from(secret);
-  const text = new TextDecoder().decode(bytes).trimStart();
-  if (text.startsWith("-----BEGIN ") || text.startsWith("{")) {
+  const text = new TextDecoder().decode(bytes);
+  if (text.trimStart().startsWith("-----BEGIN ") || jwkTextSchema.safeParse(parseJson(text)).success) {
     return refused("a secret is not a PEM or a JWK; a public key has its own setting");
   }
   const fault = secretFault(bytes);
@@ -39,13 +39,12 @@ export async function importSecret(secret: string | Uint8Array): Promise<Importe
 
 /** Public keys for ES256 (P-256) and EdDSA (Ed25519): one PEM (SPKI), one JWK, or a JWK set, as text. */
 export async function importPublicKeys(text: string): Promise<ImportedKeys> {
-  const trimmed = text.trim();
-  return trimmed.startsWith("{") ? importJwkText(trimmed) : importPem(trimmed);
+  if (text.trimStart().startsWith("{")) return importJwkText(text);
+  // Environment files often hold a PEM in one line, its breaks written as \n.
+  return importPem(text.replaceAll("\\n", "\n").trim());
 }
 
-async function importPem(text: string): Promise<ImportedKeys> {
-  // Environment files often hold a PEM in one line, its breaks written as \n.
-  const pem = text.replaceAll("\\n", "\n");
+async function importPem(pem: string): Promise<ImportedKeys> {
   if (pem.includes("PRIVATE KEY-----")) return refused("this is a private key; the relay takes the public one");
   if (!/^-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----$/.test(pem)) {
     return refused("a public key is one PEM block, -----BEGIN PUBLIC KEY-----, or a JWK");

@@ -83,7 +83,7 @@ export function createResumeTokens(options: { readonly secret: Uint8Array; reado
 
     async open(token, holder, nowMs) {
       const read = readHeader(token, maxResumeTokenBytes);
-      if (read.kind === "refused" || read.header.alg !== algorithm || read.header.typ !== resumeTokenType) {
+      if (read.kind === "refused" || read.header.typ !== resumeTokenType) {
         throw new BatonError("RESUME_TOKEN_INVALID");
       }
       const verified = await verifyPayload(token, secret, [algorithm]);
