@@ -1,9 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { sessionIdPattern } from "../session/limits.ts";
+import { parseDuration } from "./durations.ts";
 
 /** Flags that stand before the environment's BATON_DATA_DIR. */
 export const dataDirOption = () =>
   new Option("--data-dir <path>", "folder of the log and the development key (BATON_DATA_DIR)");
+
+const defaultTtlSeconds = 15 * 60;
+
+export const ttlOption = (says: string) =>
+  new Option("--ttl <duration>", says).argParser(parseDuration).default(defaultTtlSeconds, "15m");
 
 /** Where `start` listens when nothing else is said. */
 export const defaultUrl = "http://127.0.0.1:8080";
