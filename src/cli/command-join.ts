@@ -1,7 +1,15 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { clientIdPattern } from "../session/limits.ts";
 import { parseScopeList, participantScope } from "./command-token.ts";
-import { dataDirOption, defaultUrl, parseSessionId, parseUrl, ttlOption, withExample } from "./options.ts";
+import {
+  dataDirOption,
+  defaultUrl,
+  parseSessionId,
+  parseUrl,
+  requireIdentity,
+  ttlOption,
+  withExample,
+} from "./options.ts";
 import { carriageKinds } from "./relay-transport.ts";
 import { type JoinOptions, runJoin } from "./run-join.ts";
 
@@ -23,7 +31,10 @@ export function createJoinCommand(): Command {
     .option("--client-id <id>", "the device or tab; left out, a new one", parseClientId)
     .option("--display-name <name>", "what others see beside the user")
     .addOption(dataDirOption())
-    .action((session: string, options: Omit<JoinOptions, "session">) => runJoin({ ...options, session }));
+    .action((session: string, options: Omit<JoinOptions, "session">) => {
+      requireIdentity(command, options);
+      return runJoin({ ...options, session });
+    });
   return withExample(command, "npx baton join demo --sub alice");
 }
 

@@ -40,3 +40,13 @@ export function parseSeq(text: string): number {
 /** Each command shows how it is used, at the end of its help. */
 export const withExample = (command: Command, example: string) =>
   command.addHelpText("after", `\nExample:\n  ${example}`);
+
+/** A client of the terminal says who it is, once. A mistake is one of the command line: told as commander tells them. */
+export function requireIdentity(command: Command, { sub, token }: { readonly sub?: string; readonly token?: string }) {
+  if (sub === undefined && token === undefined) {
+    command.error("error: who are you? Give --sub <user> (a token is signed with the relay's key), or --token <jwt>");
+  }
+  if (sub !== undefined && token !== undefined) {
+    command.error("error: give --sub or --token, not both: a token says itself whose it is");
+  }
+}

@@ -20,15 +20,8 @@ export interface TokenSourceOptions {
  */
 export async function openTokenSource(options: TokenSourceOptions): Promise<TokenSource> {
   const { session, sub, token, scope, ttlSeconds, dataDir } = options;
-  if (sub !== undefined && token !== undefined) {
-    throw new ConfigurationError("--sub and --token: give one of them; a token says itself whose it is");
-  }
   if (token !== undefined) return async (need) => (need === "join" ? token : undefined);
-  if (sub === undefined) {
-    throw new ConfigurationError(
-      "who are you? Give --sub <user> (a token is signed here, with the relay's key), or a ready one by --token <jwt>",
-    );
-  }
+  if (sub === undefined) throw new TypeError("either a user or a token is given");
   const config = await requireConfig(process.env, { dataDir });
   const { secret } = await openKeys(config);
   if (secret === undefined) {
