@@ -15,8 +15,32 @@ export type Doing =
 
 type Effects = readonly ClientEffect[];
 
+/** Of a message, beside its text: names, numbers, its envelope. */
+const overheadBytes = 2_048;
+
+/** The relay would end the stream of whoever sends more. Edits are cut into pieces by the client itself. */
+function isTooLarge(client: SessionClient, doing: Doing): boolean {
+  const maxBytes = client.limits?.maxMessageBytes ?? 0;
+  return maxBytes > 0 && textBytes(doing) + overheadBytes > maxBytes;
+}
+
+function textBytes(doing: Doing): number {
+  switch (doing.kind) {
+    case "custom": {
+      const { type, data = "", text = "" } = doing.value;
+      return Buffer.byteLength(type) + Buffer.byteLength(data, "base64") + Buffer.byteLength(text);
+    }
+    case "comment":
+    case "rewrite":
+      return Buffer.byteLength(doing.value.text);
+    default:
+      return 0;
+  }
+}
+
 /** Does it to what is displayed; what cannot be done is a refusal, as the relay would have said it. */
 export function act(client: SessionClient, doing: Doing, newId: () => string): Effects | Refusal {
+  if (isTooLarge(client, doing)) return refuse("MESSAGE_TOO_LARGE");
   switch (doing.kind) {
     case "edit":
       return change(client, doing.value.path, doing.value.changes);

@@ -24,7 +24,7 @@ export function carriageTo(url: string, kind: CarriageKind): Carriage {
     case "bidi":
       return ownConnection(url);
     case "split":
-      return splitCarriage(createClient(CodeReviewService, createFetchTransport({ baseUrl: url })), Date.now);
+      return splitCarriage(createRelayClient(url), Date.now);
     default:
       return assertNever(kind);
   }
@@ -64,7 +64,7 @@ function connect(url: string): OwnConnection {
   return { client: createClient(CodeReviewService, transport), close: () => sessionManager.abort() };
 }
 
-/** Calls that end. */
+/** Calls over `fetch`: all but streams both ways. */
 export function createRelayClient(url: string): RelayClient {
-  return createClient(CodeReviewService, createFetchTransport({ baseUrl: url }));
+  return createClient(CodeReviewService, createFetchTransport({ baseUrl: url, useBinaryFormat: true }));
 }

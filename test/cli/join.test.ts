@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import { createLiveBench, type LiveRelay, type Piped } from "./live.ts";
+import { createLiveBench, type Line, type LiveRelay, type Piped } from "./live.ts";
 
 const bench = createLiveBench();
 after(() => bench.clean());
@@ -20,6 +20,10 @@ async function converge(path: string, [first, ...others]: readonly Piped[], acce
     if (shown.every((one) => one.text === text)) return text;
   }
 }
+
+/** Characters that a text line says were inserted into b.ts. */
+const inserted = ({ path, changes }: Line): number =>
+  path === "b.ts" && Array.isArray(changes) ? changes.reduce((sum: number, { insert }) => sum + insert.length, 0) : 0;
 
 describe("baton join, piped", () => {
   test("CL20 two edit one file at once, and both show the same text", async () => {
@@ -180,8 +184,13 @@ describe("baton join, piped", () => {
     // More than one request may hold.
     const large = "x".repeat(200_000);
     alice.say({ create: { path: "b.ts", content: large } }, { custom: { type: "big", text: large } });
-    await bob.shows("b.ts", large);
     await bob.event("custom", (line) => line.type === "big");
+    await bob.wait(() =>
+      bob.events("text").reduce((sum, line) => sum + inserted(line), 0) >= large.length ? true : undefined,
+    );
+    await bob.shows("b.ts", large);
+    alice.say({ custom: { type: "larger", text: "x".repeat(300_000) } });
+    assert.equal((await alice.event("refused")).reason, "MESSAGE_TOO_LARGE");
     assert.equal(alice.events("reconnecting").length, 0);
     assert.equal(await alice.leave(), 0);
   });

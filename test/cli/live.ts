@@ -67,7 +67,7 @@ export class Piped {
       const look = () => {
         const value = find();
         if (value !== undefined) found(value);
-        else if (this.#isOver) missed(new Error(`it ended without:\n${this.stdout}${this.stderr}`));
+        else if (this.#isOver) missed(new Error(`it ended without:\n${this.stdout.slice(-2_000)}${this.stderr}`));
         else return;
         this.#waiting.delete(look);
       };
