@@ -1,14 +1,16 @@
 import { assertNever } from "../session/reasons.ts";
 import type { EndLine, JoinEvent, OwnMessage, PresentLine } from "./join-event.ts";
-import { printable, printableLine } from "./printable.ts";
+import { printableLine } from "./printable.ts";
 
 /** The type of custom messages that `say` sends and people read as speech. */
 export const chatType = "chat";
 
-/**
- * What an event is to people, one line each; none: it is not worth a line. All that others wrote is made harmless here.
- */
+/** What an event is to people, one line each; none: it is not worth a line. Nothing in them is obeyed by a terminal. */
 export function describeEvent(event: JoinEvent): readonly string[] {
+  return wordsOf(event).map(printableLine);
+}
+
+function wordsOf(event: JoinEvent): readonly string[] {
   switch (event.event) {
     case "welcome":
       return event.outcome === "resumed" ? ["Back: nothing was missed."] : welcomeWords(event);
@@ -19,7 +21,7 @@ export function describeEvent(event: JoinEvent): readonly string[] {
     case "lost-file":
       return [
         `${quote(event.path)} is gone, with text of yours that nobody else has seen:`,
-        ...event.text.split("\n").map((line) => `  | ${printableLine(line)}`),
+        ...event.text.split("\n").map((line) => `  | ${line}`),
       ];
     case "comment":
       return [commentWords(event)];
@@ -29,7 +31,7 @@ export function describeEvent(event: JoinEvent): readonly string[] {
       return event.comments.filter(({ resolved }) => !resolved).map(commentWords);
     case "custom": {
       const { type, text, data, user } = event;
-      if (type === chatType && text !== undefined) return [`${quote(user)}: ${printable(text)}`];
+      if (type === chatType && text !== undefined) return [`${quote(user)}: ${text}`];
       return event.ephemeral ? [] : [`${quote(user)} sent ${quote(type)}, ${data.length} characters of base64.`];
     }
     case "cursor":
@@ -39,25 +41,25 @@ export function describeEvent(event: JoinEvent): readonly string[] {
     case "acked":
       return [];
     case "refused":
-      return [`Refused: your ${ownWords(event)}: ${printable(event.message)} (${event.reason}).`];
+      return [`Refused: your ${ownWords(event)}: ${event.message} (${event.reason}).`];
     case "uncertain":
       return [`Your ${ownWords(event)} may or may not have arrived; look, and do it again if it did not.`];
     case "token":
-      return event.state === "rejected" ? [`A new token was refused: ${printable(event.reason)}`] : [];
+      return event.state === "rejected" ? [`A new token was refused: ${event.reason}`] : [];
     case "go-away":
       return [`The relay asks us to come back on a new stream (${event.reason}).`];
     case "reconnecting":
       return [reconnectingWords(event)];
     case "fault":
-      return [`The relay refused something: ${printable(event.message)} (${printable(event.reason)}).`];
+      return [`The relay refused something: ${event.message} (${event.reason}).`];
     case "protocol-error":
-      return [`The relay said what it should not (${printable(event.message)}); starting over from a snapshot.`];
+      return [`The relay said what it should not (${event.message}); starting over from a snapshot.`];
     case "show":
       return showWords(event);
     case "files":
       return [capitalize(`${filesWords(event.files)}.`)];
     case "error":
-      return [capitalize(printable(event.message))];
+      return [capitalize(event.message)];
     case "left":
       return [event.settled ? "Left." : "Left, with work that the relay does not have."];
     case "stopped":
@@ -71,7 +73,7 @@ export function describeEvent(event: JoinEvent): readonly string[] {
 const capitalize = (text: string) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 /** A name as it is read in a sentence. */
-const quote = (name: string) => (/^[\w.@/+-]+$/.test(name) ? name : `"${printable(name)}"`);
+const quote = (name: string) => (/^[\w.@/+-]+$/.test(name) ? name : `"${name}"`);
 
 const nameOf = ({ name, user }: Pick<PresentLine, "name" | "user">) =>
   name === "" || name === user ? quote(user) : `${quote(name)} (${quote(user)})`;
@@ -99,7 +101,7 @@ function commentWords(comment: Omit<Extract<JoinEvent, { event: "comment" }>, "e
   const { user, path, line, text, id, parent, resolved } = comment;
   const place = path === "" ? "" : ` on ${quote(path)}:${line}`;
   const kind = `${parent === "" ? "comments" : `answers ${quote(parent)}`}${place}`;
-  return `${quote(user)} ${kind}: ${printable(text)} [${printable(id)}${resolved ? ", resolved" : ""}]`;
+  return `${quote(user)} ${kind}: ${text} [${id}${resolved ? ", resolved" : ""}]`;
 }
 
 function presenceWords(event: PresentLine): readonly string[] {
@@ -130,13 +132,13 @@ function ownWords({ kind, path, id, type }: OwnMessage): string {
 
 function reconnectingWords({ waitMs, reason, message, code }: { readonly waitMs: number } & EndLine): string {
   const when = waitMs < 1000 ? "now" : `in ${Math.round(waitMs / 1000)} s`;
-  return `Cut off (${printable(reason || message || code || "the relay fell silent")}); coming back ${when}. What you do meanwhile is kept.`;
+  return `Cut off (${reason || message || code || "the relay fell silent"}); coming back ${when}. What you do meanwhile is kept.`;
 }
 
 function showWords({ path, exists, text, settled }: Extract<JoinEvent, { event: "show" }>): readonly string[] {
   if (!exists) return [`There is no ${quote(path)}.`];
   const lines = text.split("\n");
   const width = String(lines.length).length;
-  const numbered = lines.map((line, index) => `${String(index + 1).padStart(width)} | ${printableLine(line)}`);
+  const numbered = lines.map((line, index) => `${String(index + 1).padStart(width)} | ${line}`);
   return settled ? numbered : [...numbered, "(not all of it is in the log yet)"];
 }
