@@ -59,7 +59,7 @@ function wordsOf(event: JoinEvent): readonly string[] {
     case "files":
       return [capitalize(`${filesWords(event.files)}.`)];
     case "error":
-      return [capitalize(event.message)];
+      return [event.message];
     case "left":
       return [event.settled ? "Left." : "Left, with work that the relay does not have."];
     case "stopped":

@@ -3,6 +3,13 @@ import process from "node:process";
 /** What may wait for whoever reads stdout, in bytes. */
 const maxWaitingBytes = 64 * 1024 * 1024;
 
+/** JSON escapes the controls of C0 by itself; these are obeyed by a terminal too. */
+const alsoObeyed = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** JSON as a line that may be shown in a terminal. It reads as the same value. */
+export const jsonLine = (json: string): string =>
+  json.replace(alsoObeyed, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 /** Prints to stdout; told once when it is not read, or has gone. */
 export class Output {
   readonly #onBroken: () => void;

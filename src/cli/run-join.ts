@@ -6,7 +6,7 @@ import { helpText, type TypedLine } from "./join-command-line.ts";
 import type { JoinEvent } from "./join-event.ts";
 import { Participant } from "./join-participant.ts";
 import { describeEvent } from "./join-words.ts";
-import { isTerminal, Output } from "./output.ts";
+import { isTerminal, jsonLine, Output } from "./output.ts";
 import { readLines } from "./read-lines.ts";
 import type { CarriageKind } from "./relay-transport.ts";
 import { onStopSignal } from "./stop-signals.ts";
@@ -38,7 +38,7 @@ export async function runJoin(options: JoinOptions): Promise<void> {
   const output = new Output(() => tasks.abort());
   const terminal = isTerminal() ? openTerminal(() => tasks.abort()) : undefined;
   const tell = (event: JoinEvent) => {
-    if (terminal === undefined) output.line(JSON.stringify(event));
+    if (terminal === undefined) output.line(jsonLine(JSON.stringify(event)));
     else for (const line of describeEvent(event)) terminal.print(line);
   };
   const participant = new Participant({ session, url, carriage, clientId, displayName, token, tell });

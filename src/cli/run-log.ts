@@ -11,7 +11,7 @@ import { judgeEnd } from "../session/client/stream-end.ts";
 import { describeRecord } from "./describe-record.ts";
 import { describeStop, endLine, isHopeless } from "./describe-stop.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { Output } from "./output.ts";
+import { jsonLine, Output } from "./output.ts";
 import { type CarriageKind, carriageTo, createRelayClient } from "./relay-transport.ts";
 import { onStopSignal } from "./stop-signals.ts";
 import { openTokenSource } from "./token-source.ts";
@@ -51,7 +51,7 @@ export async function runLog(options: LogOptions): Promise<void> {
   onStopSignal(() => stop.abort());
   const print = async (record: SessionMessage): Promise<void> => {
     const isForPeople = process.stdout.isTTY === true;
-    output.line(isForPeople ? describeRecord(record) : toJsonString(SessionMessageSchema, record));
+    output.line(isForPeople ? describeRecord(record) : jsonLine(toJsonString(SessionMessageSchema, record)));
     await output.room();
   };
   const work = options.follow
