@@ -186,7 +186,8 @@ describe("baton join, piped", () => {
     await alice.shows("a.ts", "from alice and bob");
     // More than one request may hold.
     const large = "x".repeat(200_000);
-    alice.say({ create: { path: "b.ts", content: large } }, { custom: { type: "big", text: large } });
+    const big = { custom: { type: "big", text: large } };
+    alice.say(big, big, { create: { path: "b.ts", content: large } });
     await bob.event("custom", (line) => line.type === "big");
     await bob.wait(() =>
       bob.events("text").reduce((sum, line) => sum + inserted(line), 0) >= large.length ? true : undefined,
