@@ -3,7 +3,7 @@ import type { Comment, SessionMessage } from "../gen/codereview/v1/codereview_pb
 import { commentUnits } from "./comment.ts";
 import { absentFile, advanceFile, type FileState } from "./file.ts";
 import { clientKey, noteLogged, type SessionState } from "./state.ts";
-import { changeSet, mapLine } from "./text.ts";
+import { changeSet, mapLine, movesLines } from "./text.ts";
 
 /**
  * The fold: the state after one more record. Every participant, every instance and every reader of the log does the
@@ -54,6 +54,7 @@ export function putEdit(
   state.files.set(file.path, next);
   state.units += next.text.length - file.text.length;
   state.fileCount += Number(!next.deleted) - Number(!file.deleted);
+  if (!movesLines(file.text, next.text, changes)) return;
   for (const id of file.commentIds) {
     const comment = state.comments.get(id);
     if (comment === undefined) continue;

@@ -6,8 +6,11 @@ import type { Limits } from "./limits.ts";
 import { isPathValid } from "./path.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import type { CommentState, SessionState } from "./state.ts";
+import { isWellFormed } from "./text.ts";
 
 const maxIdLength = 128;
+/** A comment goes in one piece: this is what lets every part of a snapshot stay small. */
+const maxTextLength = 16 * 1024;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const controlCharacter = /[\u0000-\u001f\u007f]/;
 
@@ -36,8 +39,9 @@ export function admitComment(
   limits: Limits,
 ): Comment | Refusal {
   const { commentId: id } = sent;
-  if (id.length === 0 || id.length > maxIdLength || controlCharacter.test(id) || sent.parentId.length > maxIdLength) {
-    return refuse("COMMENT_INVALID");
+  if (id === "" || !isIdValid(id) || !isIdValid(sent.parentId) || sent.version < 0) return refuse("COMMENT_INVALID");
+  if (sent.text.length > maxTextLength || !isWellFormed(sent.text)) {
+    return refuse("COMMENT_INVALID", `a comment's text is well-formed, of at most ${maxTextLength} characters`);
   }
   const present = state.comments.get(id);
   if (present === undefined && sent.deleted) return refuse("COMMENT_INVALID", "there is no such comment");
@@ -64,9 +68,14 @@ export function admitComment(
   });
 }
 
+function isIdValid(id: string): boolean {
+  return id.length <= maxIdLength && !controlCharacter.test(id) && isWellFormed(id);
+}
+
 function mayReplace(writer: CommentWriter, present: CommentState, sent: Comment): boolean {
   if (writer.isAdmin || writer.userId === present.userId) return true;
-  return !sent.deleted && sent.text === present.text && keepsPlace(present, sent);
+  const keepsParent = sent.parentId === "" || sent.parentId === present.parentId;
+  return !sent.deleted && sent.text === present.text && keepsParent && keepsPlace(present, sent);
 }
 
 function keepsPlace(present: CommentState | undefined, sent: Comment): boolean {

@@ -65,7 +65,8 @@ export function splitsPair(text: Text, set: ChangeSet): boolean {
   return splits;
 }
 
-function isWithinPair(text: Text, position: number): boolean {
+/** Whether a position lies between the two halves of a surrogate pair. */
+export function isWithinPair(text: Text, position: number): boolean {
   if (position <= 0 || position >= text.length) return false;
   const around = text.sliceString(position - 1, position + 1, lineBreak);
   return isHighSurrogate(around.charCodeAt(0)) && isLowSurrogate(around.charCodeAt(1));
@@ -140,4 +141,14 @@ export function lineChange(text: Text, lineNumber: number, content: string): Cha
 export function mapLine(before: Text, after: Text, changes: ChangeSet, lineNumber: number): number {
   const line = Math.min(Math.max(lineNumber, 1), before.lines);
   return after.lineAt(changes.mapPos(before.line(line).from, 1)).number;
+}
+
+/** Whether a change may move a line: typing within lines does not, however many lines are watched. */
+export function movesLines(before: Text, after: Text, changes: ChangeSet): boolean {
+  if (before.lines !== after.lines) return true;
+  let moves = false;
+  changes.iterChanges((_fromA, _toA, _fromB, _toB, inserted) => {
+    moves ||= inserted.lines > 1;
+  });
+  return moves;
 }

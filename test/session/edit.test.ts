@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ChangeSet } from "@codemirror/state";
 import type { CodeEdit } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { textAt } from "../../src/session/file.ts";
 import { isRefusal } from "../../src/session/refusal.ts";
 import { forkState } from "../../src/session/state.ts";
 import {
@@ -14,6 +15,7 @@ import {
   parseChanges,
   textContent,
 } from "../../src/session/text.ts";
+import { walkTrail } from "../../src/session/trail.ts";
 import { edit, Random, Session, toldWhole, withLimits } from "./support.ts";
 
 const path = "src/main.ts";
@@ -57,23 +59,23 @@ class Participant {
   text = createText("");
   version = 0;
   seen = 0;
-  pending: { readonly set: ChangeSet; readonly sent: CodeEdit } | undefined;
-  #mapped: ChangeSet | undefined;
+  /** Its unacked edit, mapped past what has come since. */
+  pending: ChangeSet | undefined;
 
   constructor(id: string) {
     this.id = id;
   }
 
-  type(random: Random): void {
+  type(random: Random): CodeEdit {
     const set = parseChanges(this.text.length, randomChanges(random, textContent(this.text)));
     assert.ok(!isRefusal(set));
     const list = listChanges(set);
     const changes = list.length > 0 ? list : [{ from: 0, to: 0, insert: "" }];
     const payload = edit({ filePath: path, version: this.version, changes });
     assert.ok(payload.case === "edit");
-    this.pending = { set, sent: payload.value };
-    this.#mapped = set;
+    this.pending = set;
     this.text = set.apply(this.text);
+    return payload.value;
   }
 
   /** One record of the log: its own as an Ack, another's as it stands there. */
@@ -81,13 +83,12 @@ class Participant {
     this.version = record.version;
     if (author === this.id) {
       this.pending = undefined;
-      this.#mapped = undefined;
       return;
     }
-    const before = this.#mapped === undefined ? this.text.length : this.#mapped.length;
+    const before = this.pending === undefined ? this.text.length : this.pending.length;
     const theirs = changeSet(before, record.changes);
-    const shown = this.#mapped === undefined ? theirs : theirs.map(this.#mapped, true);
-    this.#mapped = this.#mapped?.map(theirs);
+    const shown = this.pending === undefined ? theirs : theirs.map(this.pending, true);
+    this.pending = this.pending?.map(theirs);
     this.text = shown.apply(this.text);
   }
 }
@@ -111,9 +112,7 @@ describe("edits", () => {
         const who = random.pick(participants);
         if (random.chance(0.5)) catchUp(who, random.below(5));
         else if (who.pending === undefined) {
-          who.type(random);
-          assert.ok(who.pending !== undefined);
-          const { sent } = who.pending as { sent: CodeEdit };
+          const sent = who.type(random);
           assert.equal(session.outcome(who.id, { case: "edit", value: sent }), "admitted");
           admitted += 1;
         }
@@ -370,5 +369,24 @@ describe("edits", () => {
     assert.equal(session.outcome("bob", insert(1, 2, "y")), "EDIT_OUT_OF_RANGE");
     assert.equal(session.outcome("bob", insert(1, 3, "y")), "admitted");
     assert.equal(session.content(path), "xxa😀yb");
+  });
+
+  test("ED9 every version within the history can be written on, however few of the old texts are kept", () => {
+    const random = new Random(7);
+    const session = sessionWith("one\ntwo");
+    const texts = ["", session.content(path)];
+    while (session.version(path) < 700) {
+      session.send(
+        "maker",
+        edit({ filePath: path, version: session.version(path), changes: randomChanges(random, session.content(path)) }),
+      );
+      texts.push(session.content(path));
+    }
+    const file = session.state.files.get(path);
+    assert.ok(file !== undefined);
+    for (const [version, text] of texts.entries()) {
+      if (version > 0) assert.equal(textContent(textAt(file, version)), text);
+    }
+    assert.ok([...walkTrail(file.history)].filter(({ before }) => before !== undefined).length <= 4);
   });
 });

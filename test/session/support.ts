@@ -175,3 +175,8 @@ export class Random {
     return item;
   }
 }
+
+/** The name of an enum's value. */
+export function nameOf(values: Readonly<Record<string, number>>, value: number): string {
+  return Object.entries(values).find(([, one]) => one === value)?.[0] ?? String(value);
+}
