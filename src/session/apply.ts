@@ -54,7 +54,7 @@ export function putEdit(
   state.files.set(file.path, next);
   state.units += next.text.length - file.text.length;
   state.fileCount += Number(!next.deleted) - Number(!file.deleted);
-  if (!movesLines(file.text, next.text, changes)) return;
+  if (file.commentIds.length === 0 || !movesLines(file.text, next.text, changes)) return;
   for (const id of file.commentIds) {
     const comment = state.comments.get(id);
     if (comment === undefined) continue;

@@ -9,6 +9,7 @@ import { type Answer, type Pending, Sequencer } from "../../src/session/sequence
 import { decodeSnapshot, encodeSnapshot } from "../../src/session/snapshot.ts";
 import { emptyState } from "../../src/session/state.ts";
 import {
+  comment,
   custom,
   edit,
   fold,
@@ -110,6 +111,7 @@ describe("admission", () => {
     assert.equal(hashBytes(bytes("a")), 7929297801672961);
     assert.equal(hashBytes(bytes("b")), 8684336938537663);
     assert.notEqual(hashPayload(custom("a")), hashPayload(custom("b")));
+    assert.notEqual(hashPayload(custom("a")), hashPayload(comment({ commentId: "a" })));
     assert.notEqual(hashPayload(edit({ filePath: "f" })), hashPayload(edit({ filePath: "f", version: 1 })));
     assert.equal(hashPayload(edit({ filePath: "f" })), hashPayload(edit({ filePath: "f" })));
     assert.ok(Number.isSafeInteger(hashPayload(custom("x", new Uint8Array(1000)))));
