@@ -36,7 +36,12 @@ describe("comments", () => {
 
   test("CM3 only its author or an admin replaces or deletes a comment; another device of the author may", () => {
     const session = reviewed();
-    for (const sent of [note({ lineNumber: 1, text: "mine" }), note({ text: "mine" }), note({ deleted: true })]) {
+    for (const sent of [
+      note({ lineNumber: 1, text: "mine" }),
+      note({ text: "mine" }),
+      note({ deleted: true }),
+      note({ text: "why?", deleted: true }),
+    ]) {
       assert.equal(session.outcome("bob", sent), "COMMENT_FORBIDDEN");
     }
     assert.equal(session.outcome("ann2", note({ text: "edited" }), { userId: "user-ann" }), "admitted");

@@ -149,6 +149,8 @@ describe("edits", () => {
         const before = createText(texts[stands.version - 1] ?? "");
         const after = textContent(changeSet(before.length, stands.changes).apply(before));
         assert.equal(session.content(path), after);
+        const [newest] = walkTrail(session.state.files.get(path)?.history);
+        assert.deepEqual(newest?.changes.toJSON(), changeSet(before.length, stands.changes).toJSON());
         if (version === stands.version - 1 && said !== undefined) assert.equal(after, said);
         if (sent.value.changes.length > 0) {
           const set = parseChanges(base.length, changes);
@@ -177,6 +179,23 @@ describe("edits", () => {
       lastEdit(session).changes.map(({ from, to, insert }) => ({ from, to, insert })),
       [{ from: 12, to: 12, insert: "o" }],
     );
+  });
+
+  test("ED9 changes that come to touch when they are mapped become one, for the relay as for who reads the log", () => {
+    const session = sessionWith("abcd");
+    session.send("ann", edit({ filePath: path, version: 1, changes: [{ from: 2, to: 3 }] }));
+    const apart = [
+      { from: 0, to: 2, insert: "" },
+      { from: 3, to: 3, insert: "x" },
+    ];
+    assert.equal(session.outcome("bob", edit({ filePath: path, version: 1, changes: apart })), "admitted");
+    const { changes } = lastEdit(session);
+    assert.deepEqual(
+      changes.map(({ from, to, insert }) => ({ from, to, insert })),
+      [{ from: 0, to: 2, insert: "x" }],
+    );
+    const [newest] = walkTrail(session.state.files.get(path)?.history);
+    assert.deepEqual(newest?.changes.toJSON(), changeSet(3, changes).toJSON());
   });
 
   test("ED10 history reaches back `fileHistory` versions, and not one more", () => {

@@ -203,6 +203,18 @@ describe("sequencer", () => {
     assert.deepEqual(placed(queue.next(200).batch?.records ?? []), ["ann/1/1 at 152"]);
   });
 
+  test("OR13 what comes back from a conflict or a supersession stands before what has gathered since", () => {
+    const queue = sequencer();
+    queue.submit(pending("ann", 1));
+    queue.next(1);
+    queue.submit(pending("ann", 2));
+    queue.conflicted();
+    assert.deepEqual(placed(queue.next(2).batch?.records ?? []), ["ann/1/1 at 1", "ann/2/1 at 2"]);
+    queue.submit(pending("ann", 3));
+    queue.superseded();
+    assert.deepEqual(placed(queue.next(3).batch?.records ?? []), ["ann/1/1 at 1", "ann/2/1 at 2", "ann/3/1 at 3"]);
+  });
+
   test("OR14 a batch has at most 512 records and 1 MiB, and at least one message", () => {
     const queue = sequencer();
     for (let n = 1; n <= 513; n++) queue.submit(pending("ann", n));

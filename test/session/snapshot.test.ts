@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { toBinary, toJsonString } from "@bufbuild/protobuf";
+import { fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import type { Snapshot } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { SnapshotSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { decodeSnapshot, encodeSnapshot } from "../../src/session/snapshot.ts";
@@ -88,11 +88,12 @@ function assemble(parts: Iterable<Snapshot>) {
 }
 
 function assertPartsTell(state: SessionState): Snapshot[] {
-  const parts = [...snapshotParts(state)];
-  for (const part of parts) {
-    assert.ok(toBinary(SnapshotSchema, part).length < maxPartBytes);
+  const parts = [...snapshotParts(state)].map((part) => {
+    const bytes = toBinary(SnapshotSchema, part);
+    assert.ok(bytes.length < maxPartBytes);
     assert.ok(new TextEncoder().encode(toJsonString(SnapshotSchema, part)).length < maxPartBytes);
-  }
+    return fromBinary(SnapshotSchema, bytes);
+  });
   const whole = assemble(parts);
   const present = [...state.files.values()].filter(({ deleted }) => !deleted);
   assert.deepEqual([whole.seq, whole.epoch, whole.files.size], [state.head, state.epoch, present.length]);

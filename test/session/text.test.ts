@@ -19,7 +19,7 @@ import {
   textContent,
 } from "../../src/session/text.ts";
 
-const unit = fc.constantFrom("a", "b", "\n", "\r", "é", "😀", "😁", "🤀");
+const unit = fc.constantFrom("a", "b", "\n", "\r", "é", "😀", "😁", "\u{1fa00}");
 const prose = fc.array(unit, { maxLength: 24 }).map((units) => units.join(""));
 
 /** A text and changes of it that may stand in an edit; some touch, some change nothing. */
@@ -190,8 +190,9 @@ describe("text", () => {
       }),
       { numRuns: 1000 },
     );
+    // Pairs with the same first half, and with the same second half.
     assert.deepEqual(smallestChange("😀", "😁"), { from: 0, to: 2, insert: "😁" });
-    assert.deepEqual(smallestChange("😀", "🤀"), { from: 0, to: 2, insert: "🤀" });
+    assert.deepEqual(smallestChange("😀", "\u{1fa00}"), { from: 0, to: 2, insert: "\u{1fa00}" });
     assert.deepEqual(smallestChange("aaa", "aaaa"), { from: 3, to: 3, insert: "a" });
   });
 
