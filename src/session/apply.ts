@@ -86,8 +86,8 @@ export function putComment(state: SessionState, comment: Comment): void {
   };
   state.comments.set(id, next);
   state.units += commentUnits(next);
-  const file = state.files.get(path);
-  if (file !== undefined && !file.commentIds.includes(id)) {
+  const file = present?.path === path ? undefined : state.files.get(path);
+  if (file !== undefined) {
     state.files.set(path, { ...file, commentIds: [...file.commentIds, id] });
   }
 }
