@@ -1,5 +1,5 @@
 import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
-import { type Admission, admit, type Submission } from "./admit.ts";
+import { admit, findRepeat, type Submission, type Unplaced } from "./admit.ts";
 import type { Limits } from "./limits.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { clientKey, forkState, type LoggedMessage, mergeState, type SessionState } from "./state.ts";
@@ -22,7 +22,7 @@ export interface AdmittedRecord<O> {
 export interface Answer<O> {
   readonly origin: O;
   readonly clientSeq: number;
-  readonly result: Exclude<Admission, { kind: "admitted" }>;
+  readonly result: Unplaced;
 }
 
 /** The batch that is on its way into the log. */
@@ -71,6 +71,8 @@ export class Sequencer<O> {
   }
 
   submit(pending: Pending<O>): void {
+    const { userId, clientId, generation } = pending.submission;
+    this.supersede(clientKey(userId, clientId), generation);
     this.#gathered.push(pending);
   }
 
@@ -103,7 +105,8 @@ export class Sequencer<O> {
 
   /** The log took the batch: the state is as after it. */
   appended(): { readonly records: readonly AdmittedRecord<O>[]; readonly answers: readonly Answer<O>[] } {
-    const { fork, records, answers } = this.#settle();
+    const { fork, records, answers, expectedHead } = this.#settle();
+    if (this.state.head !== expectedHead) throw new Error("the state moved while a batch of it was on its way");
     mergeState(this.state, fork);
     this.#conflicts = 0;
     return { records, answers };
@@ -124,8 +127,9 @@ export class Sequencer<O> {
     return [];
   }
 
-  /** The log refused the batch, and none of it was written. */
+  /** The log refused the batch, and none of it was written; what it had before is answered for what it is. */
   refused(refusal: Refusal): readonly Answer<O>[] {
+    this.#conflicts = 0;
     return this.#refuseAll(this.#settle().pending, refusal);
   }
 
@@ -177,7 +181,11 @@ export class Sequencer<O> {
     return settled;
   }
 
-  #refuseAll(pending: readonly Pending<O>[], result: Refusal): readonly Answer<O>[] {
-    return pending.map(({ origin, submission }) => ({ origin, clientSeq: submission.clientSeq, result }));
+  #refuseAll(pending: readonly Pending<O>[], refusal: Refusal): readonly Answer<O>[] {
+    return pending.map(({ origin, submission }) => ({
+      origin,
+      clientSeq: submission.clientSeq,
+      result: findRepeat(this.state, submission) ?? refusal,
+    }));
   }
 }
