@@ -18,7 +18,7 @@ const overheadUnits = 48;
  * A state, as it is now, as the parts of a wire snapshot, at least one; all but the last say that more follows. The
  * parts are made one by one as they are asked for, from texts that never change: a slow reader costs what one part costs.
  */
-export function snapshotParts(state: SessionState): Iterable<Snapshot> {
+export function snapshotParts(state: SessionState): Generator<Snapshot> {
   const { epoch } = state;
   const seq = BigInt(state.head);
   const files = [...state.files.values()].filter((file) => !file.deleted);
