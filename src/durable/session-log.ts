@@ -15,7 +15,7 @@ export interface ClientKey {
 export interface LogRecord {
   /** 1, 2, 3, ... without a gap. */
   readonly seq: number;
-  /** The enveloped frame, exactly as participants get it. */
+  /** The enveloped frame, exactly as participants get it. Nobody may change its bytes, before or after an append. */
   readonly frame: Uint8Array;
   /** Of the payload as its client sent it, a 53-bit integer; tells a repeat from a reuse of its number. */
   readonly payloadHash: number;

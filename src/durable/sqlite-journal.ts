@@ -1,0 +1,260 @@
+import { crc32 } from "node:zlib";
+import { type RecordPack, recordOverheadBytes, unpackRecords } from "./packed-records.ts";
+import { bytesOf, integerOf, type SqlRow, textOf } from "./sqlite-driver.ts";
+import type { SessionState } from "./sqlite-session.ts";
+import type { Statements } from "./sqlite-statements.ts";
+import type { UndoList } from "./undo-list.ts";
+
+/** A session is folded when this many of its records, or bytes, wait in the journal: a segment is then a good read. */
+const foldRecords = 64;
+const foldBytes = 32 * 1024;
+/** A segment is not joined beyond this; one batch may be larger by itself. */
+const segmentBytes = 64 * 1024;
+/** What the journal may hold, and memory beside it, before the oldest are folded as well: 0.1 s to replay. */
+const journalBytes = 8 * 1024 * 1024;
+const journalRows = 16_384;
+
+interface JournalRow {
+  readonly id: number;
+  readonly session: SessionState | undefined;
+  readonly lastSeq: number;
+}
+
+/** A client's last number by the client's row id, as an append changes it. */
+export type WriterSeqs = readonly (readonly [clientId: number, lastClientSeq: number])[];
+
+/** The last appends of all sessions, in the order in which they came, until they are folded into segments. */
+export class Journal {
+  readonly #sql: Statements;
+  /** Rows that are in the table, the oldest first; those before `#start` are deleted. */
+  #rows: JournalRow[] = [];
+  #start = 0;
+  #nextId = 1;
+  #unfoldedBytes = 0;
+  readonly #ready = new Set<SessionState>();
+
+  constructor(sql: Statements) {
+    this.#sql = sql;
+  }
+
+  /** Writes a batch that follows the session's head, and moves the session there. */
+  append(session: SessionState, pack: RecordPack, writers: WriterSeqs, atMs: number, undo: UndoList): void {
+    const id = this.#nextId;
+    const text = writers.length === 0 ? "" : writers.join(" ");
+    this.#sql.insertJournal.run(
+      id,
+      session.id,
+      pack.firstSeq,
+      pack.startChecksum,
+      atMs,
+      text,
+      crc32(text, pack.endChecksum),
+      pack.bytes,
+    );
+    const { head, headChecksum, bytes, lastActivityMs, tailBytes } = session;
+    const seqs = writers.map(([client]) => [client, session.unfoldedSeqs.get(client)] as const);
+    undo.add(() => {
+      Object.assign(session, { head, headChecksum, bytes, lastActivityMs, tailBytes });
+      session.tail.pop();
+      for (const [client, seq] of seqs) {
+        if (seq === undefined) session.unfoldedSeqs.delete(client);
+        else session.unfoldedSeqs.set(client, seq);
+      }
+      this.#rows.pop();
+      this.#unfoldedBytes -= pack.bytes.length;
+    });
+    this.#add(id, session, pack, writers, atMs);
+  }
+
+  #add(id: number, session: SessionState, pack: RecordPack, writers: WriterSeqs, atMs: number): void {
+    this.#nextId = id + 1;
+    this.#rows.push({ id, session, lastSeq: pack.lastSeq });
+    this.#unfoldedBytes += pack.bytes.length;
+    session.tail.push(pack);
+    session.tailBytes += pack.bytes.length;
+    session.bytes += pack.bytes.length - recordOverheadBytes * (pack.lastSeq - pack.firstSeq + 1);
+    session.head = pack.lastSeq;
+    session.headChecksum = pack.endChecksum;
+    session.lastActivityMs = atMs;
+    for (const [client, lastClientSeq] of writers) session.unfoldedSeqs.set(client, lastClientSeq);
+    if (session.head - session.foldedHead >= foldRecords || session.tailBytes >= foldBytes) this.#ready.add(session);
+  }
+
+  /** Moves a session's journalled records into segments. */
+  fold(session: SessionState, undo: UndoList): void {
+    const { tail, tailBytes, unfoldedSeqs, foldedHead } = session;
+    const wasReady = this.#ready.delete(session);
+    if (tail.length === 0) return;
+    for (const segment of joinPacks(tail)) {
+      const { lastSeq, firstSeq, startChecksum, bytes } = segment;
+      this.#sql.insertSegment.run(session.id, lastSeq, firstSeq, startChecksum, bytes);
+    }
+    for (const [client, seq] of unfoldedSeqs) this.#sql.foldClient.run(seq, session.lastActivityMs, client);
+    const { head, bytes, headChecksum, lastActivityMs, id } = session;
+    this.#sql.foldSession.run(head, bytes, headChecksum, lastActivityMs, id);
+    this.#unfoldedBytes -= tailBytes;
+    Object.assign(session, { tail: [], tailBytes: 0, unfoldedSeqs: new Map(), foldedHead: head });
+    undo.add(() => {
+      Object.assign(session, { tail, tailBytes, unfoldedSeqs, foldedHead });
+      this.#unfoldedBytes += tailBytes;
+      if (wasReady) this.#ready.add(session);
+    });
+  }
+
+  /** A deleted session: its rows go with the next that are swept. */
+  forget(session: SessionState, undo: UndoList): void {
+    const wasReady = this.#ready.delete(session);
+    session.gone = true;
+    this.#unfoldedBytes -= session.tailBytes;
+    undo.add(() => {
+      session.gone = false;
+      this.#unfoldedBytes += session.tailBytes;
+      if (wasReady) this.#ready.add(session);
+    });
+  }
+
+  /**
+   * Folds what is due, spread over the transactions: about twice as many records as were appended, so that it keeps up
+   * and no single commit pays for a thousand others.
+   */
+  foldDue(appendedRecords: number, undo: UndoList): void {
+    let budget = 2 * appendedRecords + foldRecords;
+    for (const session of this.#ready) {
+      if (budget <= 0) break;
+      budget -= session.head - session.foldedHead;
+      this.fold(session, undo);
+    }
+    for (let i = this.#start; i < this.#rows.length && budget > 0 && this.#isOverfull(i); i++) {
+      const session = this.#rows[i]?.session;
+      if (session === undefined || session.gone || session.tail.length === 0) continue;
+      budget -= session.head - session.foldedHead;
+      this.fold(session, undo);
+    }
+    this.#sweep(undo);
+  }
+
+  foldAll(undo: UndoList): void {
+    for (const { session } of this.#rows.slice(this.#start)) {
+      if (session !== undefined && !session.gone) this.fold(session, undo);
+    }
+    this.#sweep(undo);
+  }
+
+  #isOverfull(from: number): boolean {
+    return this.#unfoldedBytes > journalBytes || this.#rows.length - from > journalRows;
+  }
+
+  /** Deletes the oldest rows as far as nobody needs them. */
+  #sweep(undo: UndoList): void {
+    const start = this.#start;
+    let from = 0;
+    let to = -1;
+    for (let row = this.#rows[this.#start]; row !== undefined && !isNeeded(row); row = this.#rows[++this.#start]) {
+      // Between two rows that do not follow each other there may be one of a damaged session: it stays.
+      if (row.id !== to + 1) {
+        if (to >= from) this.#sql.deleteJournal.run(from, to);
+        from = row.id;
+      }
+      to = row.id;
+    }
+    if (to >= from) this.#sql.deleteJournal.run(from, to);
+    undo.add(() => {
+      this.#start = start;
+    });
+  }
+
+  /** After a commit: memory for rows that are gone. */
+  compact(): void {
+    if (this.#start < 1024 || this.#start * 2 < this.#rows.length) return;
+    this.#rows = this.#rows.slice(this.#start);
+    this.#start = 0;
+  }
+
+  /**
+   * Reads the table when the file was opened, and brings the sessions up to it.
+   *
+   * @param sessionOf finds a session by its id, undefined where it was deleted
+   * @returns sessions one of whose rows is damaged. Their rows stay in the file as they are, and out of memory.
+   */
+  replay(sessionOf: (id: number) => SessionState | undefined): ReadonlySet<SessionState> {
+    const damaged = new Set<SessionState>();
+    for (const row of this.#sql.readJournal.all()) {
+      const id = integerOf(row, "id");
+      const session = sessionOf(integerOf(row, "session"));
+      this.#nextId = id + 1;
+      if (session === undefined) {
+        this.#rows.push({ id, session, lastSeq: 0 });
+      } else if (!damaged.has(session) && !this.#replayRow(id, session, row)) {
+        damaged.add(session);
+      }
+    }
+    this.#rows = this.#rows.filter(({ session }) => session === undefined || !damaged.has(session));
+    for (const session of damaged) this.#ready.delete(session);
+    for (const { tailBytes } of damaged) this.#unfoldedBytes -= tailBytes;
+    return damaged;
+  }
+
+  #replayRow(id: number, session: SessionState, row: SqlRow): boolean {
+    const bytes = bytesOf(row, "records");
+    const firstSeq = integerOf(row, "first_seq");
+    const startChecksum = integerOf(row, "start_checksum");
+    const writers = textOf(row, "writers");
+    let lastSeq = firstSeq - 1;
+    let endChecksum = startChecksum;
+    try {
+      for (const record of unpackRecords(bytes, firstSeq, startChecksum)) {
+        lastSeq = record.seq;
+        endChecksum = record.checksum;
+      }
+    } catch {
+      return false;
+    }
+    if (crc32(writers, endChecksum) !== integerOf(row, "writers_checksum")) return false;
+    if (lastSeq <= session.foldedHead) {
+      this.#rows.push({ id, session, lastSeq });
+      return true;
+    }
+    if (firstSeq !== session.head + 1 || startChecksum !== session.headChecksum) return false;
+    const pack = { firstSeq, lastSeq, startChecksum, endChecksum, bytes };
+    this.#add(id, session, pack, parseWriters(writers), integerOf(row, "at_ms"));
+    return true;
+  }
+}
+
+function isNeeded({ session, lastSeq }: JournalRow): boolean {
+  return session !== undefined && !session.gone && session.foldedHead < lastSeq;
+}
+
+/** The inverse of joining pairs: "7,12 9,4". */
+function parseWriters(text: string): WriterSeqs {
+  return text === ""
+    ? []
+    : text.split(" ").map((pair) => {
+        const [client = "", seq = ""] = pair.split(",");
+        return [Number(client), Number(seq)] as const;
+      });
+}
+
+function* joinPacks(packs: readonly RecordPack[]): Generator<RecordPack, void> {
+  let group: RecordPack[] = [];
+  let bytes = 0;
+  for (const pack of packs) {
+    if (group.length > 0 && bytes + pack.bytes.length > segmentBytes) {
+      yield joinGroup(group);
+      group = [];
+      bytes = 0;
+    }
+    group.push(pack);
+    bytes += pack.bytes.length;
+  }
+  yield joinGroup(group);
+}
+
+function joinGroup(group: readonly RecordPack[]): RecordPack {
+  const [first, last] = [group[0], group[group.length - 1]];
+  if (first === undefined || last === undefined) throw new Error("an empty group of packs");
+  const { firstSeq, startChecksum } = first;
+  const { lastSeq, endChecksum } = last;
+  const bytes = group.length === 1 ? first.bytes : Buffer.concat(group.map((pack) => pack.bytes));
+  return { firstSeq, lastSeq, startChecksum, endChecksum, bytes };
+}

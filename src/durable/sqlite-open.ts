@@ -1,0 +1,101 @@
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { BatonError } from "../session/reasons.ts";
+import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
+import { failureKind, primary, primaryCode } from "./sqlite-errors.ts";
+import { applySchema } from "./sqlite-schema.ts";
+
+/**
+ * - EXCLUSIVE, set before the first access: the lock on the file is held until it is closed, so that memory may stand
+ *   for the file, and a second relay is refused instead of interleaved. The WAL's index then lies in memory.
+ * - FULL: in WAL mode every commit is synced; with NORMAL a power cut could take acked records.
+ * - The cache holds the pages that appends touch; the WAL is cut back to 64 MiB after a checkpoint that came late.
+ */
+const pragmas = [
+  "PRAGMA locking_mode = EXCLUSIVE",
+  "PRAGMA journal_mode = WAL",
+  "PRAGMA synchronous = FULL",
+  "PRAGMA cache_size = -16384",
+  "PRAGMA wal_autocheckpoint = 4000",
+  "PRAGMA journal_size_limit = 67108864",
+  "PRAGMA temp_store = MEMORY",
+];
+
+/** @throws BatonError `LOG_UNAVAILABLE` that names the folder and what to do about it */
+export function makeDataFolder(path: string): void {
+  const folder = dirname(resolve(path));
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw unusableFolder(folder, cause);
+  }
+}
+
+function unusableFolder(folder: string, cause: unknown): BatonError {
+  return new BatonError(
+    "LOG_UNAVAILABLE",
+    `the data folder ${folder} cannot be made or written; give this user the right to write there, ` +
+      "or name another folder (BATON_DATA_DIR)",
+    { cause },
+  );
+}
+
+/**
+ * Opens the database and takes its lock.
+ *
+ * @param waitMs how long another's lock is waited for; the thread stands still meanwhile
+ * @throws BatonError `LOG_UNAVAILABLE` whose text names the file
+ */
+export function openDatabase(driver: SqlDriver, path: string, waitMs: number): SqlConnection {
+  let db: SqlConnection | undefined;
+  try {
+    db = driver.open(path);
+    db.exec(`PRAGMA busy_timeout = ${waitMs}`);
+    for (const pragma of pragmas) db.exec(pragma);
+    db.exec("BEGIN IMMEDIATE");
+    applySchema(db, path);
+    db.exec("COMMIT");
+    // From here on the lock is ours; should it ever be lost, waiting is the queue's, which lets others run meanwhile.
+    db.exec("PRAGMA busy_timeout = 0");
+    return db;
+  } catch (error) {
+    try {
+      db?.close();
+    } catch {
+      // The error that counts is the one on the way.
+    }
+    throw openError(driver, path, error);
+  }
+}
+
+/** What went wrong while the file was opened or its journal was read, for the one who starts the relay. */
+export function openError(driver: SqlDriver, path: string, cause: unknown): BatonError {
+  if (cause instanceof BatonError) return cause;
+  const code = driver.resultCode(cause);
+  if (failureKind(code) === "busy") {
+    return new BatonError(
+      "LOG_UNAVAILABLE",
+      `${path} is in use by another relay; one process at a time may use a data folder ` +
+        "(stop the other one, or set BATON_DATA_DIR)",
+      { cause },
+    );
+  }
+  switch (primaryCode(code)) {
+    case primary.full:
+      return new BatonError("LOG_FULL", `no space is left for ${path}`, { cause });
+    case primary.cantOpen:
+    case primary.readonly:
+      return unusableFolder(dirname(resolve(path)), cause);
+    case undefined:
+    case primary.corrupt:
+    case primary.notADatabase:
+      return new BatonError(
+        "LOG_UNAVAILABLE",
+        `${path} is damaged or no database; put a backup in its place, or move it away to start an empty log`,
+        { cause },
+      );
+    default:
+      return new BatonError("LOG_UNAVAILABLE", `${path} cannot be opened`, { cause });
+  }
+}
