@@ -229,15 +229,20 @@ describe("sequencer", () => {
     assert.equal(queue.next(4).batch?.records.length, 1);
   });
 
-  test("OR15 what was submitted under an older claim is forgotten, also when the newer one only shows in a message", () => {
+  test("OR15 what was submitted under an older claim is refused SUPERSEDED, also when the newer one only shows in a message", () => {
     const queue = sequencer();
     queue.submit(pending("ann", 1));
     queue.submit(pending("bob", 1));
     queue.supersede(keyOf("ann"), 2);
     queue.submit(pending("ann", 1, payload(1), 2));
     queue.submit(pending("ann", 2, payload(2), 1));
-    const { batch } = queue.next(1);
+    const { batch, answers } = queue.next(1);
     assert.deepEqual(placed(batch?.records ?? []), ["bob/1/1 at 1", "ann/1/2 at 2"]);
+    const superseded = answers.map(({ clientSeq, result }) => [clientSeq, result.kind === "refused" && result.reason]);
+    assert.deepEqual(superseded, [
+      [1, "SUPERSEDED"],
+      [2, "SUPERSEDED"],
+    ]);
     assert.equal(batch?.writers.get(keyOf("ann"))?.generation, 2);
     queue.appended();
     queue.submit(pending("bob", 2));
@@ -245,7 +250,12 @@ describe("sequencer", () => {
     assert.deepEqual(placed(queue.next(2).batch?.records ?? []), ["bob/2/5 at 3"]);
     queue.supersede(keyOf("bob"), 6);
     queue.superseded();
-    assert.deepEqual(queue.next(3), { batch: undefined, answers: [] });
+    const last = queue.next(3);
+    assert.equal(last.batch, undefined);
+    assert.deepEqual(
+      last.answers.map(({ clientSeq }) => clientSeq),
+      [2],
+    );
     assert.equal(queue.idle, true);
   });
 
