@@ -34,7 +34,7 @@ export class Room {
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
-  /** Since when nobody is in it, ms since the Unix epoch. */
+  /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
   constructor(context: RelayContext, state: SessionState, first: number) {
@@ -186,6 +186,7 @@ export class Room {
     }
     this.#flush();
     this.#snapshots.appended(records);
+    if (this.participants.size === 0) this.#emptySinceMs = this.#context.now();
   }
 
   #putEphemeral(sender: string, slot: string, frame: Uint8Array): void {
