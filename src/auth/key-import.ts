@@ -45,7 +45,7 @@ export async function importPublicKeys(text: string): Promise<ImportedKeys> {
 
 async function importPem(text: string): Promise<ImportedKeys> {
   // Environment files often hold a PEM in one line, its breaks written as \n.
-  const pem = text.replaceAll("\\n", "\n");
+  const pem = text.replaceAll("\\n", "\n").trim();
   if (pem.includes("PRIVATE KEY-----")) return refused("this is a private key; the relay takes the public one");
   if (!/^-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----$/.test(pem)) {
     return refused("a public key is one PEM block, -----BEGIN PUBLIC KEY-----, or a JWK");
