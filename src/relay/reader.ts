@@ -3,7 +3,7 @@ import type { LogRecord } from "../durable/session-log.ts";
 import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
-import { clientKey } from "../session/state.ts";
+import { clientKey, type LoggedMessage } from "../session/state.ts";
 import { ackPayload, type RelayPayload } from "./payload.ts";
 import type { Ring, RingEntry } from "./ring.ts";
 import type { Outlet } from "./stream.ts";
@@ -114,6 +114,11 @@ export class Reader {
     this.#controlBytes += frame.length;
     if (this.#controlBytes > maxControlBytes) this.#fail(new BatonError("SLOW_CONSUMER"));
     else this.pump();
+  }
+
+  /** Says an Ack again, unless it is still to come at its place of the order. */
+  repeat(logged: Omit<LoggedMessage, "payloadHash">): void {
+    if (logged.seq < this.#nextSeq || logged.clientSeq < this.ackFrom) this.tell(ackPayload(logged));
   }
 
   /** The ring has an entry of its own client. */

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
+import type { Principal } from "../auth/principal.ts";
 import type { BusMessage } from "../durable/session-bus.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
@@ -34,6 +35,8 @@ export class Room {
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
+  /** Before that no token of a participant ends. */
+  #earliestEndMs = Number.POSITIVE_INFINITY;
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
@@ -98,13 +101,15 @@ export class Room {
     };
   }
 
-  /** Takes a participant in; an older stream of its client ends. */
+  /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */
   enter(participant: Participant): void {
-    const { key } = participant;
+    const { key, generation } = participant;
+    if (generation > 0 && generation < this.pipeline.claimOf(key)) throw new BatonError("SUPERSEDED");
     const older = this.#byClient.get(key);
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
     this.participants.set(participant.streamId, participant);
     this.#byClient.set(key, participant);
+    this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
   }
 
@@ -119,6 +124,26 @@ export class Room {
   showWriter({ identity, generation }: Participant): void {
     this.claimed(identity, generation);
     this.tell(this.roster.joined(identity.userId, identity.clientId, this.#context.now()));
+  }
+
+  /** The token in force for a participant is now this one. */
+  renew(participant: Participant, principal: Principal): void {
+    participant.renew(principal, this.#context.now());
+    this.#expectEnd(participant);
+  }
+
+  /** Ends the streams whose tokens are over. Nothing is delivered to one after that, to the millisecond. */
+  expire(nowMs: number): void {
+    if (nowMs < this.#earliestEndMs) return;
+    this.#earliestEndMs = Number.POSITIVE_INFINITY;
+    for (const participant of [...this.participants.values()]) {
+      if (nowMs >= participant.tokenTimes.endsAtMs) this.end(participant, new BatonError("TOKEN_EXPIRED"));
+      else this.#expectEnd(participant);
+    }
+  }
+
+  #expectEnd({ tokenTimes }: Participant): void {
+    this.#earliestEndMs = Math.min(this.#earliestEndMs, tokenTimes.endsAtMs);
   }
 
   /** Ends a participant's stream. It is still shown for the grace: who comes back within it was never away. */
@@ -198,6 +223,7 @@ export class Room {
   }
 
   #flush(): void {
+    this.expire(this.#context.now());
     for (const participant of this.participants.values()) participant.reader.pump();
   }
 
