@@ -74,6 +74,15 @@ describe("configuration", () => {
     ]);
   });
 
+  test("CF2 of a variable that is refused nothing more is told", async () => {
+    await assertFault(
+      { BATON_LIMIT_EDIT_BYTES: "x", BATON_LIMIT_MESSAGE_BYTES: "1000" },
+      "BATON_LIMIT_EDIT_BYTES",
+      /whole/,
+    );
+    await assertFault({ BATON_JWT_SECRET: "short", BATON_HOST: "0.0.0.0" }, "BATON_JWT_SECRET", /32 bytes/);
+  });
+
   const refused: readonly (readonly [string, string, RegExp])[] = [
     ["BATON_HOST", "http://localhost", /IP address/],
     ["BATON_HOST", "[::1]", /without brackets/],

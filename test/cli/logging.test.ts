@@ -71,6 +71,7 @@ describe("log lines", () => {
       `/path?token=${token}`,
       token.split(".").slice(0, 2).join("."),
       `"${token}"`,
+      `${"é".repeat(100)}${"PINEAPPLE-0123456789.".repeat(3)}`,
     ];
     for (const text of texts) {
       const line = formatRecord(record({ a: text, b: { c: [text] }, [text]: 1 }, [text, text, ""]));

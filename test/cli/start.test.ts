@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { after, describe, test } from "node:test";
@@ -7,7 +7,7 @@ import { importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet } from "../../src/auth/keys.ts";
 import { createTokenVerifier } from "../../src/auth/verify.ts";
 import { openDevKey } from "../../src/cli/dev-key.ts";
-import { createBench, type Run } from "./run-baton.ts";
+import { createBench, launcher, type Run, repository } from "./run-baton.ts";
 
 const bench = createBench();
 after(() => bench.clean());
@@ -16,12 +16,29 @@ const secret = "canary-PINEAPPLE-0123456789abcdef-0123456789";
 const listening = /^Baton \S+ listens on (http:\/\/\S+)$/m;
 
 /** A relay on a free port, with a folder of its own. */
-async function start(env: Readonly<Record<string, string>> = {}, ownGroup = false) {
+async function start(env: Readonly<Record<string, string>> = {}) {
   const dataDir = join(bench.folder(), "data");
-  const run = bench.baton(["start", "--port", "0"], { env: { BATON_DATA_DIR: dataDir, ...env }, ownGroup });
+  const run = bench.baton(["start", "--port", "0"], { env: { BATON_DATA_DIR: dataDir, ...env } });
   const [, url = ""] = await run.printed(listening);
   await run.printed(/^curl .*\n/m);
   return { run, url, dataDir };
+}
+
+const slowDrain = join(repository, "test/cli/fixtures/slow-drain.ts");
+
+/** A copy of the launcher that runs another program. */
+function folderOfLauncher(program: string): string {
+  const folder = bench.folder();
+  for (const name of ["bin", "src/cli"]) mkdirSync(join(folder, name), { recursive: true });
+  copyFileSync(launcher, join(folder, "bin/baton.mjs"));
+  symlinkSync(join(repository, "node_modules"), join(folder, "node_modules"));
+  writeFileSync(join(folder, "src/cli/main.ts"), program);
+  return folder;
+}
+
+function launchSlowDrain(takesMs: string): Run {
+  const folder = folderOfLauncher(`import ${JSON.stringify(slowDrain)};`);
+  return bench.run("node", [join(folder, "bin/baton.mjs"), "600000", takesMs], { ownGroup: true });
 }
 
 const count = (run: Run, message: string) => run.logs.filter((line) => line.message === message).length;
@@ -92,12 +109,29 @@ describe("baton start", () => {
   }
 
   test("CL3 a Ctrl-C, which the terminal tells the whole group and npm hands on as well, drains once", async () => {
-    const { run } = await start({}, true);
+    const run = launchSlowDrain("1000");
+    await run.printed(/waiting/);
     assert.ok(run.child.pid !== undefined);
     process.kill(-run.child.pid, "SIGINT");
     run.child.kill("SIGINT");
+    run.child.kill("SIGTERM");
     assert.deepEqual(await run.exit, { code: 0, signal: null });
-    assert.equal(count(run, "stopping"), 1);
+    assert.equal(run.stdout.match(/draining/g)?.length, 1);
+  });
+
+  test("CL4 a second signal to the launcher, later than that, ends a drain at once", async () => {
+    const run = launchSlowDrain("600000");
+    await run.printed(/waiting/);
+    const impatient = setInterval(() => run.child.kill("SIGINT"), 50);
+    const exit = await run.exit;
+    clearInterval(impatient);
+    assert.deepEqual(exit, { code: 143, signal: null });
+  });
+
+  test("CL4 a launcher whose program dies of a signal dies of it too", async () => {
+    const folder = folderOfLauncher('process.kill(process.pid, "SIGKILL");');
+    const run = bench.run("node", [join(folder, "bin/baton.mjs")]);
+    assert.deepEqual(await run.exit, { code: null, signal: "SIGKILL" });
   });
 
   for (const [signal, code] of [
@@ -105,7 +139,7 @@ describe("baton start", () => {
     ["SIGTERM", 143],
   ] as const) {
     test(`CL4 a second ${signal} ends a drain at once`, async () => {
-      const run = bench.run(process.execPath, ["test/cli/fixtures/slow-drain.ts", "600000"]);
+      const run = bench.run(process.execPath, [slowDrain, "600000", "600000"]);
       await run.printed(/waiting/);
       run.child.kill(signal);
       await run.printed(/draining/);
@@ -116,7 +150,7 @@ describe("baton start", () => {
   }
 
   test("CL4 a drain that does not end in its time ends with 1", async () => {
-    const run = bench.run(process.execPath, ["test/cli/fixtures/slow-drain.ts", "1"]);
+    const run = bench.run(process.execPath, [slowDrain, "1", "600000"]);
     await run.printed(/waiting/);
     run.child.kill("SIGTERM");
     assert.deepEqual(await run.exit, { code: 1, signal: null });
