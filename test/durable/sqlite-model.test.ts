@@ -113,7 +113,8 @@ describe("SQLite log beside the memory log", () => {
     let faults = 0;
     let folded = 0;
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
+        mark = 0;
         const { path, remove } = makeFolder();
         const driver = createFaultyDriver();
         const now = () => 1_000_000;
@@ -159,8 +160,8 @@ describe("SQLite log beside the memory log", () => {
           remove();
         }
       }),
-      { numRuns: 60, seed: 20261123 },
+      { numRuns: 20, seed: 20261123 },
     );
-    assert.ok(faults > 100 && folded > 100, `${faults} faults, ${folded} segments: something happened`);
+    assert.ok(faults > 30 && folded > 30, `${faults} faults, ${folded} segments: something happened`);
   });
 });
