@@ -1,0 +1,45 @@
+import type { Text } from "@codemirror/state";
+import { createText, emptyText } from "../text.ts";
+import {
+  applyRemote,
+  confirmStep,
+  type PendingFile,
+  type RemoteChange,
+  type Transition,
+  textDifference,
+} from "./pending-file.ts";
+
+/** A file of a snapshot. */
+export interface SnapshotFile {
+  readonly version: number;
+  readonly content: string;
+}
+
+/** A file put on a snapshot: first `base`, where what was in flight is confirmed if it is in there, then `transition`. */
+export interface Rebase {
+  readonly base: PendingFile;
+  /** Of the confirmed text of `base`. */
+  readonly remote: RemoteChange;
+  readonly transition: Transition;
+}
+
+/**
+ * What is pending, put on a snapshot: as if somebody had made, in one change, the smallest difference between what this
+ * client had confirmed and what the snapshot says. `logged`: the step in flight is in the snapshot.
+ */
+export function rebaseFile(file: PendingFile, snapshot: SnapshotFile | undefined, logged: boolean): Rebase {
+  const base = logged ? confirmed(file) : file.inFlight?.kind === "lost" ? { ...file, inFlight: undefined } : file;
+  const text = snapshot === undefined ? emptyText : createText(snapshot.content);
+  const remote = remoteChange(base, snapshot, text);
+  return { base, remote, transition: applyRemote(base, remote) };
+}
+
+function confirmed(file: PendingFile): PendingFile {
+  // A step that was taken for lost and is in the log after all: the snapshot has what it did.
+  return confirmStep(file, file.confirmed.version)?.file ?? { ...file, inFlight: undefined };
+}
+
+function remoteChange({ confirmed }: PendingFile, snapshot: SnapshotFile | undefined, text: Text): RemoteChange {
+  const changes = textDifference(confirmed.text, text);
+  return { changes, version: snapshot?.version ?? 0, exists: snapshot !== undefined };
+}
