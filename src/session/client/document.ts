@@ -144,7 +144,6 @@ export class ClientDocument {
     this.#put(next);
     if (next.inFlight === undefined || next.inFlight.kind === "lost") return;
     this.outbox.push({ kind: "edit", path }, { case: "edit", value: encodeStep(next, next.inFlight) });
-    for (const pending of this.#commentsOn(path)) settleComment(pending, next);
   }
 
   #releaseComments(): void {
@@ -160,7 +159,14 @@ export class ClientDocument {
 
   #pushComment(comment: PendingComment, file: PendingFile | undefined): void {
     const value = encodePendingComment(comment, file);
-    this.outbox.push({ kind: "comment", comment }, { case: "comment", value });
+    if (value === undefined) this.#refuseComment(comment);
+    else this.outbox.push({ kind: "comment", comment }, { case: "comment", value });
+  }
+
+  /** Its file is not there: there is no version that its line could be one of. */
+  #refuseComment(pending: PendingComment): void {
+    this.#pendingComments.delete(pending);
+    this.#refuse(refuse("FILE_NOT_FOUND"), { case: "comment", value: pending.comment });
   }
 
   /** A record of the log, in order, that this client holds no message for. */
@@ -224,11 +230,11 @@ export class ClientDocument {
     if (file === undefined || confirmed === undefined) return "an edit of a file that was deleted is acked";
     if (file.confirmed.exists && version !== file.confirmed.version + 1) return "a file's version was left out";
     this.#confirm(path, file, confirmed.file, confirmed.changes);
-    this.#put(confirmed.file);
     for (const pending of this.#commentsOn(path)) {
       const transition = { file: confirmed.file, atInFlight: undefined, atDisplayed: undefined, lost: undefined };
       moveByTransition(pending, file, transition, confirmed.changes);
     }
+    this.#put(confirmed.file);
     return undefined;
   }
 
@@ -287,16 +293,21 @@ export class ClientDocument {
     const { work } = entry;
     if (work.kind === "comment") {
       const value = encodePendingComment(work.comment, this.#files.get(work.comment.comment.filePath));
-      entry.payload = { case: "comment", value };
+      if (value !== undefined) {
+        entry.payload = { case: "comment", value };
+      } else {
+        this.outbox.remove(entry);
+        this.#refuseComment(work.comment);
+      }
     } else if (work.kind === "edit") {
       const file = this.#files.get(work.path);
-      // A creation goes as it is: on the empty text, whoever else made the file meanwhile.
-      if (file?.inFlight === undefined || file.inFlight.kind === "create") return;
-      if (file.inFlight.kind === "lost") {
+      const step = file?.inFlight;
+      if (file === undefined || step === undefined || step.kind === "lost") {
         this.outbox.remove(entry);
-        this.#put({ ...file, inFlight: undefined });
-      } else {
-        entry.payload = { case: "edit", value: encodeStep(file, file.inFlight) };
+        if (step !== undefined && file !== undefined) this.#put({ ...file, inFlight: undefined });
+      } else if (step.kind !== "create") {
+        // A creation goes as it is: on the empty text, whoever else made the file meanwhile.
+        entry.payload = { case: "edit", value: encodeStep(file, step) };
       }
     }
   }
@@ -326,6 +337,7 @@ export class ClientDocument {
     const { path } = file;
     if (isSettled(file) && !file.confirmed.exists) this.#files.delete(path);
     else this.#files.set(path, file);
+    for (const pending of this.#commentsOn(path)) settleComment(pending, file);
     if (file.inFlight === undefined && file.buffer.length > 0) this.#touched.add(path);
     else this.#touched.delete(path);
   }

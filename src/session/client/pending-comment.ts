@@ -88,9 +88,10 @@ function movePosition(position: number, changes: ChangeSet): number {
   return changes.mapPos(Math.min(position, changes.length), 1);
 }
 
-/** As it is sent: at its line of the file's confirmed version. */
-export function encodePendingComment(pending: PendingComment, file: PendingFile | undefined): Comment {
+/** As it is sent: at its line of the file's confirmed version. Undefined: there is no such file. */
+export function encodePendingComment(pending: PendingComment, file: PendingFile | undefined): Comment | undefined {
   const { comment, line } = pending;
   if (!hasPlace(pending)) return comment;
-  return create(CommentSchema, { ...comment, lineNumber: line, version: file?.confirmed.version ?? 0 });
+  if (file?.confirmed.exists !== true) return undefined;
+  return create(CommentSchema, { ...comment, lineNumber: line, version: file.confirmed.version });
 }

@@ -177,7 +177,7 @@ export class Participant {
     if (kind < 13) this.#type(path, deletes);
     else if (kind < 15) this.#custom();
     else if (kind < 18) this.#comment(path);
-    else if (deletes && present !== undefined && this.#random(4) === 0) {
+    else if (deletes && present !== undefined && this.#random(10) === 0) {
       this.editor.delete(path);
       this.#run(this.client.deleteFile(path));
     }

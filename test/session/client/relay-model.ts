@@ -196,8 +196,9 @@ export class RelayModel {
   resyncReader(stream: ModelStream): void {
     if (!stream.joined || stream.ended !== undefined || stream.nextSeq > this.state.head) return;
     this.counts.resynced += 1;
-    this.#welcome(stream, Outcome.RESYNCED);
-    this.#sendSnapshot(stream);
+    const last = lastClientSeq(this.state, clientKey(stream.userId, stream.clientId));
+    this.#welcome(stream, Outcome.RESYNCED, last);
+    this.#sendSnapshot(stream, this.state);
   }
 
   /** Sends each stream what it has not got. */
@@ -248,15 +249,17 @@ export class RelayModel {
       this.loseTail(0);
       return;
     }
-    const last = lastClientSeq(this.state, key);
+    const stored =
+      plan.storedSnapshotSeq === 0 ? undefined : fold(this.log.slice(0, plan.storedSnapshotSeq), this.state.epoch);
+    const last = lastClientSeq(stored ?? this.state, key);
     const pendingFrom = Number(join.pendingFrom);
     stream.ackFrom = Math.min(last + 1, pendingFrom === 0 ? last + 1 : pendingFrom);
     stream.joined = true;
     stream.nextSeq = plan.fromSeq;
     if (plan.outcome === Outcome.RESUMED) this.counts.resumed += 1;
     if (plan.snapshot && this.log.length > 0) this.counts.resynced += 1;
-    this.#welcome(stream, plan.outcome);
-    if (plan.snapshot) this.#sendSnapshot(stream);
+    this.#welcome(stream, plan.outcome, last);
+    if (plan.snapshot || stored !== undefined) this.#sendSnapshot(stream, stored ?? this.state);
     this.#pump(stream);
   }
 
@@ -281,9 +284,8 @@ export class RelayModel {
     this.end(stream, "SUPERSEDED");
   }
 
-  #welcome(stream: ModelStream, outcome: Outcome): void {
+  #welcome(stream: ModelStream, outcome: Outcome, last: number): void {
     const { epoch, head } = this.state;
-    const last = lastClientSeq(this.state, clientKey(stream.userId, stream.clientId));
     const welcome = create(WelcomeSchema, {
       epoch,
       headSeq: BigInt(head),
@@ -297,11 +299,11 @@ export class RelayModel {
     this.#tell(stream, { case: "welcome", value: welcome });
   }
 
-  #sendSnapshot(stream: ModelStream): void {
-    for (const part of snapshotParts(this.state)) {
+  #sendSnapshot(stream: ModelStream, state: SessionState): void {
+    for (const part of snapshotParts(state)) {
       for (const piece of cutPart(part)) this.#tell(stream, { case: "snapshot", value: piece });
     }
-    stream.nextSeq = this.state.head + 1;
+    stream.nextSeq = state.head + 1;
   }
 
   #answer(answers: readonly Answer<ModelStream>[]): void {

@@ -161,7 +161,10 @@ function checkMarks(
 }
 
 /** Seeds that failed once, and why. */
-const pinned: readonly { readonly seed: number; readonly weather: keyof typeof weathers; readonly was: string }[] = [];
+const pinned: readonly { readonly seed: number; readonly weather: keyof typeof weathers; readonly was: string }[] = [
+  { seed: 65, weather: "refusingAll", was: "an edit was rebased in another form than it was sent in" },
+  { seed: 130, weather: "epochs", was: "a deletion was rebased in another form than it was sent in" },
+];
 
 const weathers = {
   calm: { steps: 1_200, deletes: true, refuseOneIn: 0, epochs: false },
