@@ -173,11 +173,11 @@ const weathers = {
   refusingAll: { steps: 1_200, deletes: true, refuseOneIn: 12, epochs: false },
   epochs: { steps: 1_200, deletes: true, refuseOneIn: 30, epochs: true },
   epochsInserts: { steps: 1_200, deletes: false, refuseOneIn: 0, epochs: true },
-  smallEdits: { steps: 1_200, deletes: false, refuseOneIn: 30, epochs: false, insertUnits: 3 },
+  smallEdits: { steps: 1_200, deletes: false, refuseOneIn: 30, epochs: false, insertUnits: 6 },
   shortHistory: { steps: 1_200, deletes: true, refuseOneIn: 0, epochs: false, fileHistory: 2 },
 } satisfies Record<string, Weather>;
 
-const runs = Number(process.env.BATON_TEST_RUNS ?? 25);
+const runs = Number(process.env.BATON_TEST_RUNS ?? 8);
 const firstSeed = Number(process.env.BATON_TEST_SEED ?? 1);
 
 function names(): (keyof typeof weathers)[] {
