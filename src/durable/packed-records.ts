@@ -77,3 +77,28 @@ export function* unpackRecords(
     offset = start + length;
   }
 }
+
+/** Joins packs that follow each other, up to `maxBytes` each; one that is larger by itself stays alone. */
+export function* joinPacks(packs: readonly RecordPack[], maxBytes: number): Generator<RecordPack, void> {
+  let group: RecordPack[] = [];
+  let bytes = 0;
+  for (const pack of packs) {
+    if (group.length > 0 && bytes + pack.bytes.length > maxBytes) {
+      yield joinGroup(group);
+      group = [];
+      bytes = 0;
+    }
+    group.push(pack);
+    bytes += pack.bytes.length;
+  }
+  yield joinGroup(group);
+}
+
+function joinGroup(group: readonly RecordPack[]): RecordPack {
+  const [first, last] = [group[0], group[group.length - 1]];
+  if (first === undefined || last === undefined) throw new Error("an empty group of packs");
+  const { firstSeq, startChecksum } = first;
+  const { lastSeq, endChecksum } = last;
+  const bytes = group.length === 1 ? first.bytes : Buffer.concat(group.map((pack) => pack.bytes));
+  return { firstSeq, lastSeq, startChecksum, endChecksum, bytes };
+}

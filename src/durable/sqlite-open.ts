@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { BatonError } from "../session/reasons.ts";
 import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
@@ -24,7 +24,6 @@ export function makeDataFolder(path: string): void {
   const folder = dirname(resolve(path));
   try {
     mkdirSync(folder, { recursive: true });
-    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw unusableFolder(folder, cause);
   }

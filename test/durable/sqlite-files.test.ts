@@ -33,14 +33,14 @@ function alter<T>(path: string, change: (db: Database) => T): T {
   }
 }
 
-/** Flips one bit of the first record's frame in a table's blob of session `name`, and gives the rows as they are then. */
-const flip = (path: string, table: "journal" | "segments", name: string) =>
+/** Flips one bit of the first record's frame in a row of session `name`, and gives the rows as they are then. */
+const flip = (path: string, table: "journal" | "segments", name: string, which: "first" | "last" = "first") =>
   alter(path, (db) => {
     const id = db.query<{ id: number }, [string]>("SELECT id FROM sessions WHERE name = ?").get(name)?.id ?? 0;
     const where = `WHERE session = ${id}`;
     const row = db
       .query<{ first_seq: number; records: Uint8Array }, []>(
-        `SELECT first_seq, records FROM ${table} ${where} ORDER BY first_seq LIMIT 1`,
+        `SELECT first_seq, records FROM ${table} ${where} ORDER BY first_seq ${which === "first" ? "" : "DESC"} LIMIT 1`,
       )
       .get();
     assert.ok(row !== null);
@@ -86,33 +86,35 @@ describe("SQLite log and its files", () => {
     remove();
   });
 
-  test("LG28 a bit flipped in the journal does the same from the start on", async () => {
-    const { path, folder, remove } = makeFolder();
-    const first = await open(path);
-    const claim = await fill(first, "a", 20);
-    for (let i = 0; i < 4; i++) await fill(first, "b", 5);
-    await fill(first, "a", 20);
-    const copy = join(folder, "copy.db");
-    copyFileSync(path, copy);
-    copyFileSync(`${path}-wal`, `${copy}-wal`);
-    await first.close();
-    const damaged = flip(copy, "journal", "a");
-    assert.equal(damaged.length, 2);
-    for (let round = 0; round < 2; round++) {
+  for (const which of ["first", "last"] as const) {
+    test(`LG28 a bit flipped in the ${which} row of the journal does the same from the start on`, async () => {
+      const { path, folder, remove } = makeFolder();
+      const first = await open(path);
+      const claim = await fill(first, "a", 20);
+      for (let i = 0; i < 4; i++) await fill(first, "b", 5);
+      await fill(first, "a", 20);
+      const copy = join(folder, "copy.db");
+      copyFileSync(path, copy);
+      copyFileSync(`${path}-wal`, `${copy}-wal`);
+      await first.close();
+      const damaged = flip(copy, "journal", "a", which);
+      assert.equal(damaged.length, 2);
+      for (let round = 0; round < 2; round++) {
+        const log = await open(copy);
+        await assertSetAside(log, "a", claim.epoch);
+        await fill(log, "b", 100);
+        assert.equal((await log.read("b", 1, everything, everything)).length, 20 + 100 * (round + 1));
+        await log.close();
+        assert.deepEqual(rowsOf(copy, "journal", 1), damaged);
+        assert.deepEqual(rowsOf(copy, "journal", 2), []);
+      }
       const log = await open(copy);
-      await assertSetAside(log, "a", claim.epoch);
-      await fill(log, "b", 100);
-      assert.equal((await log.read("b", 1, everything, everything)).length, 20 + 100 * (round + 1));
+      await log.delete("a");
       await log.close();
-      assert.deepEqual(rowsOf(copy, "journal", 1), damaged);
-      assert.deepEqual(rowsOf(copy, "journal", 2), []);
-    }
-    const log = await open(copy);
-    await log.delete("a");
-    await log.close();
-    assert.deepEqual(rowsOf(copy, "journal", 1), []);
-    remove();
-  });
+      assert.deepEqual(rowsOf(copy, "journal", 1), []);
+      remove();
+    });
+  }
 
   test("LG28 a client's number that changed in the journal is damage too", async () => {
     const { path, folder, remove } = makeFolder();
@@ -134,7 +136,7 @@ describe("SQLite log and its files", () => {
   for (const [what, change] of [
     ["the last segment is lost", "DELETE FROM segments WHERE last_seq = (SELECT max(last_seq) FROM segments)"],
     ["the first segment is lost", "DELETE FROM segments WHERE first_seq = 1"],
-    ["a segment in the middle is lost", "DELETE FROM segments WHERE first_seq > 1 AND last_seq < 300"],
+    ["a segment in the middle is lost", "DELETE FROM segments WHERE first_seq > 1 AND last_seq < 900"],
     ["a segment is another's", "UPDATE segments SET start_checksum = start_checksum + 1 WHERE first_seq > 1"],
     ["the last record is cut off", "UPDATE segments SET records = substr(records, 1, length(records) - 20)"],
     ["the head's checksum is another", "UPDATE sessions SET head_checksum = head_checksum + 1"],
@@ -142,7 +144,7 @@ describe("SQLite log and its files", () => {
     test(`LG28 it is damage when ${what}`, async () => {
       const { path, remove } = makeFolder();
       let log = await open(path);
-      for (let i = 0; i < 3; i++) await fill(log, "a", 100);
+      for (let i = 0; i < 3; i++) await fill(log, "a", 300);
       await log.close();
       alter(path, (db) => db.run(change));
       log = await open(path);
@@ -151,6 +153,45 @@ describe("SQLite log and its files", () => {
       remove();
     });
   }
+
+  test("LG28 a segment that is sound in itself but of another session is damage", async () => {
+    const { path, remove } = makeFolder();
+    let log = await open(path);
+    for (const id of ["a", "b"]) {
+      const claim = await log.claim(id, alice, "e");
+      for (let head = 0; head < 900; head += 300) {
+        const writers = [writerOf(alice, claim, head + 300)];
+        await log.append(id, { epoch: "e", expectedHead: head, records: recordsAfter(head, 300, id), writers });
+      }
+    }
+    await log.close();
+    alter(path, (db) => {
+      db.run("DELETE FROM segments WHERE session = 1 AND first_seq = 301");
+      db.run("UPDATE segments SET session = 1 WHERE session = 2 AND first_seq = 301");
+    });
+    log = await open(path);
+    await rejectsWith(log.read("a", 1, 400, everything), "LOG_DAMAGED");
+    await log.close();
+    remove();
+  });
+
+  test("LG11 of a deleted session nothing stays in the file", async () => {
+    const { path, remove } = makeFolder();
+    const log = await open(path);
+    await fill(log, "gone", 300);
+    await fill(log, "gone", 3);
+    await log.putSnapshot("gone", { seq: 300, bytes: new Uint8Array(9) });
+    await log.delete("gone");
+    await fill(log, "kept", 3);
+    await log.close();
+    const counts = alter(path, (db) =>
+      ["clients", "journal", "segments", "snapshots"].map(
+        (table) => db.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()?.n,
+      ),
+    );
+    assert.deepEqual(counts, [1, 0, 1, 0]);
+    remove();
+  });
 
   test("LG29 a data folder that cannot be made is named, with what to do", async () => {
     const { folder, remove } = makeFolder();
