@@ -6,7 +6,9 @@
 export function hashBytes(bytes: Uint8Array): number {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
-  for (const byte of bytes) {
+  // By index: JavaScriptCore iterates over typed arrays some fifteen times slower (Bun 1.4.5).
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
     a = Math.imul(a ^ byte, 2654435761);
     b = Math.imul(b ^ byte, 1597334677);
   }
