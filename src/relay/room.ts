@@ -15,7 +15,7 @@ import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import { decodeRecord } from "./load.ts";
 import type { Origin, Participant } from "./participant.ts";
-import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
+import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import type { ReaderSource } from "./reader.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
@@ -79,6 +79,7 @@ export class Room {
   /** Where this room's participants read from. */
   source(identity: Identity): ReaderSource {
     const room = this;
+    const encode = createControlEncoder(identity);
     return {
       ring: this.ring,
       get head() {
@@ -86,7 +87,7 @@ export class Room {
       },
       readLog: (from, maxBytes) => this.#context.log.read(this.sessionId, from, this.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form) => encodeControl(identity, payload, this.#context.now(), form),
+      encode: (payload, form) => encode(payload, this.#context.now(), form),
     };
   }
 
