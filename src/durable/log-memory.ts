@@ -142,6 +142,13 @@ export function createMemoryLog(now: () => number): SessionLog {
       return sessions.get(sessionId)?.snapshots.findLast(({ seq }) => seq <= atMost);
     },
 
+    async dropSnapshot(sessionId, seq) {
+      assertOpen();
+      const session = sessions.get(sessionId);
+      if (session === undefined || seq === session.first - 1) return;
+      session.snapshots = session.snapshots.filter((snapshot) => snapshot.seq !== seq);
+    },
+
     async trim(sessionId, throughSeq) {
       assertOpen();
       const session = sessions.get(sessionId);

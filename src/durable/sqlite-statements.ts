@@ -52,6 +52,7 @@ export function prepareStatements(db: SqlConnection) {
     snapshotAt: p("SELECT * FROM snapshots WHERE session = ? AND seq = ?"),
     snapshotsBefore: p("SELECT seq FROM snapshots WHERE session = ? AND seq <= ? ORDER BY seq DESC"),
     insertSnapshot: p("INSERT INTO snapshots VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING"),
+    deleteSnapshot: p("DELETE FROM snapshots WHERE session = ? AND seq = ?"),
     deleteSnapshots: p("DELETE FROM snapshots WHERE session = ? AND seq < ?"),
 
     secret: p("SELECT value FROM secrets WHERE name = ?"),

@@ -372,6 +372,19 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.equal((await log.latestSnapshot("s"))?.seq, 9);
     });
 
+    test("LG9 a snapshot that is dropped is not found; one that a trimmed log is folded onto stays", async () => {
+      const log = await freshLog();
+      await fill(log, "s", 30);
+      for (const seq of [10, 20, 30]) await log.putSnapshot("s", { seq, bytes: bytes(`at ${seq}`) });
+      await log.dropSnapshot("s", 20);
+      await log.dropSnapshot("s", 7);
+      await log.dropSnapshot("nowhere", 10);
+      assert.equal((await log.latestSnapshot("s", 29))?.seq, 10);
+      await log.trim("s", 10);
+      await log.dropSnapshot("s", 10);
+      assert.equal((await log.latestSnapshot("s", 29))?.seq, 10);
+    });
+
     test("LG10 an epoch is renewed once, and the log goes on under it", async () => {
       const log = await freshLog();
       const claim = await fill(log, "s", 2);

@@ -86,6 +86,29 @@ describe("sessions outlive the relay", () => {
     await again.log.close();
   });
 
+  test("RD2 of the snapshots the newest two are kept, and of older ones a few; any state is folded from them", async () => {
+    const limits = { snapshotRecords: 5, logRecords: 200, messagesPerSecond: 1e6, messagesBurst: 1e6 };
+    const relay = await openRelay("thin", limits);
+    const alice = await relay.join({ clientId: "a" });
+    await type(alice, 1, 120);
+    const kept: number[] = [];
+    for (let seq = Number.MAX_SAFE_INTEGER; ; ) {
+      const snapshot = await relay.log.latestSnapshot("demo", seq - 1);
+      if (snapshot === undefined) break;
+      seq = snapshot.seq;
+      kept.push(seq);
+    }
+    assert.ok(kept.length >= 4 && kept.length <= 9, `${kept}`);
+    const headers = { authorization: `Bearer ${await relay.token()}` };
+    for (const atSeq of [1, 17, 60, 99, 120]) {
+      for await (const part of relay.client().getSnapshot({ sessionId: "demo", atSeq: BigInt(atSeq) }, { headers })) {
+        assert.equal(part.files[0]?.content.length, atSeq);
+      }
+    }
+    await relay.stop();
+    await relay.log.close();
+  });
+
   test("RS7 a store that lost its tail starts a new epoch: live streams end, joins are resynced", async () => {
     const path = (name: string) => join(folder, name, "baton.sqlite");
     const relay = await openRelay("whole");
