@@ -15,9 +15,11 @@ const actions: Readonly<Record<Exclude<keyof typeof Action, "ACTION_UNSPECIFIED"
   STOP: "Nothing that the program does by itself helps.",
 };
 
+const nameOf = new Map<Action, string>(Object.entries(Action).map(([name, action]) => [action, name]));
+const escapeCell = (cell: string) => cell.replaceAll("<", "&lt;").replaceAll("|", "\\|");
+
 const rows = Object.entries(reasons).map(
-  ([reason, { code, action, says }]) =>
-    `| \`${reason}\` | \`${code}\` | ${Action[action]} | ${says.replaceAll("|", "\\|")} |`,
+  ([reason, { code, action, says }]) => `| \`${reason}\` | \`${code}\` | ${nameOf.get(action)} | ${escapeCell(says)} |`,
 );
 
 const text = `# Why the relay refuses

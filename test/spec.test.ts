@@ -63,7 +63,7 @@ test("each link of docs/ into the tree names what is there", () => {
     .filter((name) => name.endsWith(".md"))
     .map((name) => join(root, "docs", name));
   const broken = documents.flatMap((document) =>
-    [...readFileSync(document, "utf8").matchAll(/\]\((\.{1,2}\/[^)#\s]+)/g)]
+    [...readFileSync(document, "utf8").matchAll(/\]\((?!https?:)([^)#\s]+)/g)]
       .map(([, target]) => resolve(dirname(document), target ?? ""))
       .filter((target) => !existsSync(target))
       .map((target) => `${relative(root, document)} -> ${relative(root, target)}`),
