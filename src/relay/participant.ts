@@ -3,7 +3,7 @@ import type { Limits } from "../session/limits.ts";
 import type { Refusal } from "../session/refusal.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
-import { ackPayload, faultPayload, type Identity } from "./payload.ts";
+import { faultPayload, type Identity } from "./payload.ts";
 import { Rate } from "./rate.ts";
 import type { Reader } from "./reader.ts";
 
@@ -97,7 +97,8 @@ export class Participant {
       },
       answered: (clientSeq, answer) => {
         this.unackedBytes -= bytes;
-        this.reader.tell(answer.kind === "repeated" ? ackPayload(answer.logged) : faultPayload(answer, clientSeq));
+        if (answer.kind === "repeated") this.reader.repeat(answer.logged);
+        else this.reader.tell(faultPayload(answer, clientSeq));
       },
     };
   }

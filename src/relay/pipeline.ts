@@ -78,6 +78,11 @@ export class Pipeline {
     this.#sequencer.supersede(key, generation);
   }
 
+  /** The newest claim of a client that is known here; 0 = none. */
+  claimOf(key: string): number {
+    return this.#sequencer.claimOf(key);
+  }
+
   /** Resolves when nothing that was submitted is unanswered. */
   async settled(): Promise<void> {
     if (this.idle) return;

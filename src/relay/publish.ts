@@ -162,7 +162,9 @@ class PublishVoice implements Voice {
   /** Up to and including the first fault. */
   async replies(): Promise<readonly RelayPayload[]> {
     const all = await Promise.all(this.#replies);
-    const fault = all.findIndex((payload) => payload.case === "fault");
-    return fault === -1 ? all : all.slice(0, fault + 1);
+    const at = all.findIndex((payload) => payload.case === "fault");
+    const fault = all[at];
+    if (fault?.case === "fault" && fault.value.reason === "SUPERSEDED") throw new BatonError("SUPERSEDED");
+    return at === -1 ? all : all.slice(0, at + 1);
   }
 }

@@ -3,7 +3,7 @@ import type { LogRecord } from "../durable/session-log.ts";
 import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
-import { clientKey } from "../session/state.ts";
+import { clientKey, type LoggedMessage } from "../session/state.ts";
 import { ackPayload, type RelayPayload } from "./payload.ts";
 import type { Ring, RingEntry } from "./ring.ts";
 import type { Outlet } from "./stream.ts";
@@ -27,7 +27,7 @@ type Feed =
   | { readonly kind: "log"; readonly reading: boolean }
   | { readonly kind: "ring" };
 
-/** Bytes that one read of the log may bring, and one write may take. */
+/** Bytes that one read of the log may bring, and after which a write takes no more frames. */
 const logChunkBytes = 256 * 1024;
 /** Bytes of answers that may wait for a reader that is behind. */
 const maxControlBytes = 256 * 1024;
@@ -116,6 +116,11 @@ export class Reader {
     else this.pump();
   }
 
+  /** Says an Ack again, unless it is still to come at its place of the order. */
+  repeat(logged: Omit<LoggedMessage, "payloadHash">): void {
+    if (logged.seq < this.#nextSeq || logged.clientSeq < this.ackFrom) this.tell(ackPayload(logged));
+  }
+
   /** The ring has an entry of its own client. */
   noteOwn(index: number): void {
     if (this.#feed.kind === "ring") this.#own.push(index);
@@ -193,11 +198,7 @@ export class Reader {
     }
     const own = this.#own[0];
     if (own === this.#position) {
-      this.#own.shift();
-      const entry = ring.entry(own);
-      this.#advance(own + 1);
-      const frame = this.#ownFrame(entry);
-      if (frame !== undefined) this.#write(frame);
+      this.#passOwn();
       return true;
     }
     const to = own ?? ring.end;
@@ -207,12 +208,30 @@ export class Reader {
       this.#write(frame);
       return true;
     }
-    for (const run of ring.runs(this.#position, to)) {
-      this.#advance(run.to);
+    const runs = ring.runs(this.#position, to);
+    for (let index = 0; index < runs.length && !this.#blocked && !this.#ended; index++) {
+      const run = runs[index];
+      if (run === undefined) break;
+      this.#nextSeq = run.head + 1;
+      this.#position = run.to;
       this.#write(run.bytes);
-      if (this.#blocked || this.#ended) break;
     }
     return true;
+  }
+
+  /** What its client is told of entries of its own that lie behind one another, in one write. */
+  #passOwn(): void {
+    const { ring } = this.#source;
+    const frames: Uint8Array[] = [];
+    for (let bytes = 0; this.#own[0] === this.#position && bytes < logChunkBytes; ) {
+      this.#own.shift();
+      const frame = this.#ownFrame(ring.entry(this.#position));
+      this.#advance(this.#position + 1);
+      if (frame === undefined) continue;
+      frames.push(frame);
+      bytes += frame.length;
+    }
+    if (frames.length > 0) this.#write(concat(frames));
   }
 
   #advance(to: number): void {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
+import type { Principal } from "../auth/principal.ts";
 import type { BusMessage } from "../durable/session-bus.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
@@ -8,7 +9,7 @@ import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { Participant } from "./participant.ts";
-import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
+import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader.ts";
 import { Ring } from "./ring.ts";
@@ -34,7 +35,9 @@ export class Room {
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
-  /** Since when nobody is in it, ms since the Unix epoch. */
+  /** Before that no token of a participant ends. */
+  #earliestEndMs = Number.POSITIVE_INFINITY;
+  /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
   constructor(context: RelayContext, state: SessionState, first: number) {
@@ -87,6 +90,7 @@ export class Room {
   source(identity: Identity): ReaderSource {
     const { log, now } = this.#context;
     const { pipeline, ring, sessionId } = this;
+    const encode = createControlEncoder(identity);
     return {
       ring,
       get head() {
@@ -94,17 +98,19 @@ export class Room {
       },
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form) => encodeControl(identity, payload, now(), form),
+      encode: (payload, form) => encode(payload, now(), form),
     };
   }
 
-  /** Takes a participant in; an older stream of its client ends. */
+  /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */
   enter(participant: Participant): void {
-    const { key } = participant;
+    const { key, generation } = participant;
+    if (generation > 0 && generation < this.pipeline.claimOf(key)) throw new BatonError("SUPERSEDED");
     const older = this.#byClient.get(key);
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
     this.participants.set(participant.streamId, participant);
     this.#byClient.set(key, participant);
+    this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
   }
 
@@ -119,6 +125,26 @@ export class Room {
   showWriter({ identity, generation }: Participant): void {
     this.claimed(identity, generation);
     this.tell(this.roster.joined(identity.userId, identity.clientId, this.#context.now()));
+  }
+
+  /** The token in force for a participant is now this one. */
+  renew(participant: Participant, principal: Principal): void {
+    participant.renew(principal, this.#context.now());
+    this.#expectEnd(participant);
+  }
+
+  /** Ends the streams whose tokens are over. Nothing is delivered to one after that, to the millisecond. */
+  expire(nowMs: number): void {
+    if (nowMs < this.#earliestEndMs) return;
+    this.#earliestEndMs = Number.POSITIVE_INFINITY;
+    for (const participant of [...this.participants.values()]) {
+      if (nowMs >= participant.tokenTimes.endsAtMs) this.end(participant, new BatonError("TOKEN_EXPIRED"));
+      else this.#expectEnd(participant);
+    }
+  }
+
+  #expectEnd({ tokenTimes }: Participant): void {
+    this.#earliestEndMs = Math.min(this.#earliestEndMs, tokenTimes.endsAtMs);
   }
 
   /** Ends a participant's stream. It is still shown for the grace: who comes back within it was never away. */
@@ -186,6 +212,7 @@ export class Room {
     }
     this.#flush();
     this.#snapshots.appended(records);
+    if (this.participants.size === 0) this.#emptySinceMs = this.#context.now();
   }
 
   #putEphemeral(sender: string, slot: string, frame: Uint8Array): void {
@@ -197,6 +224,7 @@ export class Room {
   }
 
   #flush(): void {
+    this.expire(this.#context.now());
     for (const participant of this.participants.values()) participant.reader.pump();
   }
 

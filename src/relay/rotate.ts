@@ -57,7 +57,7 @@ export async function putInForce(
   principal: Principal,
 ): Promise<void> {
   const { sessionId, userId, clientId, key } = participant.identity;
-  participant.renew(principal, relay.now());
+  room.renew(participant, principal);
   if (!mayWrite(principal.scopes)) {
     room.tell(room.roster.left(key));
     return;
@@ -68,6 +68,7 @@ export async function putInForce(
       room.fail(new BatonError("EPOCH_CHANGED"));
       return;
     }
+    if (!room.participants.has(participant.streamId)) return;
     participant.generation = claim.generation;
     participant.reader.ackFrom = lastClientSeq(room.state, key) + 1;
   }

@@ -99,6 +99,7 @@ async function converse(
     for (;;) {
       const next = await inbound.next();
       if (next.done === true) break;
+      room.expire(relay.now());
       if (!room.participants.has(participant.streamId)) return;
       hear(relay, participant, next.value.bytes);
       await receive(relay, room, voice, next.value.message, next.value.bytes);

@@ -141,6 +141,11 @@ export class Sequencer<O> {
     this.#claims.set(key, Math.max(generation, this.#claims.get(key) ?? 0));
   }
 
+  /** The newest claim of a client that is known here; 0 = none. */
+  claimOf(key: string): number {
+    return this.#claims.get(key) ?? 0;
+  }
+
   /** The log knows newer claims of some of the batch's clients (told by `supersede`): the others' messages gather again. */
   superseded(): void {
     this.#gathered.unshift(...this.#settle().pending);

@@ -154,6 +154,22 @@ describe("SQLite log under faults", () => {
     await again.close();
   });
 
+  test("LG23 where the commit itself finds the disk full, nothing is kept, and the database is opened anew", async () => {
+    const { driver, log } = await openFaulty();
+    const [a, b] = [await fill(log, "a", 1), await fill(log, "b", 1)];
+    driver.fault = (sql, _values, when) => (sql === "COMMIT" && when === "before" ? codes.full : undefined);
+    await rejectsWith(log.append("a", batchOf(a, 1, 1)), "LOG_FULL");
+    driver.fault = () => undefined;
+    assert.deepEqual(await readAll(log, "a"), plain(recordsAfter(0, 1)));
+    assert.equal(driver.opened, 2);
+    let left = 1;
+    driver.fault = (sql, _values, when) =>
+      sql === "COMMIT" && when === "before" && left-- > 0 ? codes.full : undefined;
+    const both = await Promise.all([log.append("a", batchOf(a, 1, 1)), log.append("b", batchOf(b, 1, 1))]);
+    assert.deepEqual(both, [{ kind: "appended" }, { kind: "appended" }]);
+    assert.equal(driver.opened, 3);
+  });
+
   test("LG23 what does not fit does not take with it what does", async () => {
     const { driver, log } = await openFaulty();
     const [large, small] = [await fill(log, "large", 1), await fill(log, "small", 1)];

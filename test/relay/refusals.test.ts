@@ -230,6 +230,17 @@ describe("messages that are refused while the stream lives", () => {
     assert.equal((await reader.take("fault")).reason, "SCOPE_MISSING");
   });
 
+  test("TK1 a token without any scope of this relay reads nothing", async () => {
+    const token = await relay.token({ scope: "openid profile" });
+    const stream = await relay.join({ token });
+    assert.equal((await stream.ended).fault?.reason, "SESSION_FORBIDDEN");
+    const headers = { authorization: `Bearer ${token}` };
+    assert.equal(
+      (await faultOf(relay.client().publish({ sessionId: "demo", clientId: "c" }, { headers })))?.reason,
+      "SESSION_FORBIDDEN",
+    );
+  });
+
   test("LM1 the rate: the burst is taken, the next is told when to come again, and is taken then", async () => {
     const slow = await startRelay({ limits: { messagesPerSecond: 10, messagesBurst: 3 } });
     try {

@@ -197,6 +197,18 @@ describe("a session over the wire", () => {
     assert.equal((await newer.take("ack")).seq, 1n);
   });
 
+  test("ST11 of many joins of one client at once the newest claim alone stays", async () => {
+    const session = newSession();
+    const streams = await Promise.all(Array.from({ length: 8 }, () => relay.join({ session, clientId: "a" })));
+    const lives = await Promise.all(
+      streams.map((stream) => Promise.race([stream.ended, new Promise((resolve) => setTimeout(resolve, 500))])),
+    );
+    assert.equal(lives.filter((end) => end === undefined).length, 1);
+    const [live] = streams.filter((_, index) => lives[index] === undefined);
+    live?.send({ case: "custom", value: {} }, { clientSeq: 1n });
+    assert.equal((await live?.take("ack"))?.seq, 1n);
+  });
+
   test("ST5 split: Subscribe down and Publish up are one session with bidi", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
