@@ -204,7 +204,7 @@ describe("clients and the core, with a network between them", () => {
         }
       }
       if (process.env.BATON_TEST_VERBOSE) console.log(name, JSON.stringify(sum));
-      for (const what of ["resumed", "resynced", "mapped", "conflicts", "text", "acked", "comment"]) {
+      for (const what of ["resumed", "resynced", "superseded", "mapped", "conflicts", "text", "acked", "comment"]) {
         assert.ok((sum[what] ?? 0) > 0, `${what} happened`);
       }
       if (weathers[name].refuseOneIn > 0) {
