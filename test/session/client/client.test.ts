@@ -97,6 +97,30 @@ describe("editing", () => {
     assert.ok(script.client.settled);
   });
 
+  test("CT9 a file that was made before the first Welcome and is there already stays as it is there", () => {
+    const script = new Script();
+    script.type(0, "mine");
+    script.client.join();
+    script.welcome({ outcome: Outcome.NEW, headSeq: 1n });
+    script.get({
+      case: "snapshot",
+      value: { seq: 1n, epoch: "e1", files: [{ filePath: "f", version: 1, content: "theirs" }] },
+    });
+    assert.equal(script.text(), "theirs");
+    assert.equal(script.told("lost-file")[0]?.text.toString(), "mine");
+    assert.deepEqual([script.client.settled, script.sent], [true, []]);
+  });
+
+  test("CT9 of two who delete a file the second may make it anew as soon as that is answered", () => {
+    const script = Script.live("abc");
+    script.run(script.client.deleteFile("f"));
+    script.remoteEdit(2, 2, { deleted: true, changes: [{ from: 0, to: 3, insert: "" }] });
+    script.run(script.client.createFile("f", "new"));
+    script.fault("FILE_DELETED", 1);
+    assert.deepEqual(script.numbers(), ["1 f@1 deleted", "1 f@0 0-0:new"]);
+    assert.equal(script.text(), "new");
+  });
+
   test("CT9 what cannot be said is refused here, and nothing is sent", () => {
     const script = Script.live("😀");
     script.type(1, "x");
@@ -150,6 +174,20 @@ describe("comments", () => {
     script.remoteEdit(6, 5, { changes: [{ from: 0, to: 2, insert: "" }] });
     script.ack(4, 7);
     assert.deepEqual([script.client.comment("x")?.line, script.client.comment("x")?.resolved], [5, true]);
+  });
+
+  test("CT11 an own edit moves comments in the form in which the log has it", () => {
+    const script = Script.live("ab\ncdEF");
+    script.remote(2, { case: "comment", value: { commentId: "x", filePath: "f", lineNumber: 2, version: 1 } });
+    const changes = [
+      { from: 2, to: 4, insert: "" },
+      { from: 6, to: 6, insert: "X\n" },
+    ];
+    script.run(script.client.edit("f", changeSet(7, changes)));
+    script.remoteEdit(3, 2, { changes: [{ from: 4, to: 6, insert: "" }] });
+    script.ack(1, 4, 3);
+    // The log has one replacement of 2-4, in the midst of which the line began; apart, the deletion would end it before.
+    assert.equal(script.client.comment("x")?.line, 2);
   });
 
   test("CT11 where its text is never logged it goes all the same, at the line that is left", () => {
@@ -524,6 +562,10 @@ describe("the log's order", () => {
     mixed.get({ case: "snapshot", value: { seq: 9n, epoch: "e1", more: true } });
     mixed.get({ case: "snapshot", value: { seq: 8n, epoch: "e1" } });
     broken(mixed);
+    const foreign = Script.live();
+    foreign.welcome({ outcome: Outcome.RESYNCED, headSeq: 9n });
+    foreign.get({ case: "snapshot", value: { seq: 9n, epoch: "e2" } });
+    broken(foreign);
   });
 
   test("CT21 an ack without a place, or ahead of the stream, leaves the message where it is until its turn", () => {

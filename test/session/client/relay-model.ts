@@ -62,6 +62,8 @@ export class RelayModel {
     conflicts: 0,
     retries: 0,
   };
+  /** One in so many messages comes twice; 0 = none. */
+  duplicateOneIn = 0;
   /** Why a submission is refused although it fits: decided anew for each. */
   mishap: (payload: LoggedPayload) => Refusal | undefined = () => undefined;
   #sequencer: Sequencer<ModelStream>;
@@ -105,6 +107,8 @@ export class RelayModel {
     if (bytes === undefined) return false;
     const message = fromBinary(SessionMessageSchema, bytes);
     const { payload } = message;
+    const isLogged = payload.case === "edit" || payload.case === "comment" || payload.case === "custom";
+    if (isLogged && this.duplicateOneIn > 0 && this.#random(this.duplicateOneIn) === 0) stream.up.unshift(bytes);
     if (stream.ended !== undefined) return true;
     if (payload.case === "join") this.#join(stream, payload.value);
     else if (payload.case === "edit" || payload.case === "comment" || payload.case === "custom") {
@@ -313,7 +317,7 @@ export class RelayModel {
         this.counts.repeated += 1;
         const { seq, version } = result.logged;
         const ack = { clientSeq: BigInt(clientSeq), seq: BigInt(seq), version };
-        this.#tell(origin, { case: "ack", value: ack });
+        this.#tell(origin, { case: "ack", value: ack }, this.log[seq - 1]?.message.timestamp);
       } else {
         if (result.reason === "OUT_OF_ORDER") this.counts.outOfOrder += 1;
         else this.counts.refused += 1;

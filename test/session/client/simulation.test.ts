@@ -22,6 +22,8 @@ interface Weather {
   /** One in so many messages is refused for good, and one for now; 0 = none. */
   readonly refuseOneIn: number;
   readonly epochs: boolean;
+  /** One in so many messages comes to the relay twice. */
+  readonly duplicateOneIn?: number;
   readonly insertUnits?: number;
   readonly fileHistory?: number;
 }
@@ -38,6 +40,7 @@ function simulate(seed: number, weather: Weather): Outcome {
   const marks = new Marks();
   const people = ["ann", "bob", "cy"].map((name) => new Participant(name, relay, random, marks, weather.insertUnits));
   if (weather.refuseOneIn > 0) relay.mishap = randomMishaps(random, weather.refuseOneIn);
+  relay.duplicateOneIn = weather.duplicateOneIn ?? 0;
   const lostMarks = new Set<string>();
   for (let step = 0; step < weather.steps; step++) {
     const person = people[random(people.length)];
@@ -174,6 +177,8 @@ const weathers = {
   epochs: { steps: 1_200, deletes: true, refuseOneIn: 30, epochs: true },
   epochsInserts: { steps: 1_200, deletes: false, refuseOneIn: 0, epochs: true },
   smallEdits: { steps: 1_200, deletes: false, refuseOneIn: 30, epochs: false, insertUnits: 6 },
+  // Without deletions a refusal stays one: a copy that were admitted after its twin was refused would be another message.
+  duplicates: { steps: 1_200, deletes: false, refuseOneIn: 0, epochs: false, duplicateOneIn: 8 },
   shortHistory: { steps: 1_200, deletes: true, refuseOneIn: 0, epochs: false, fileHistory: 2 },
 } satisfies Record<string, Weather>;
 
@@ -204,12 +209,13 @@ describe("clients and the core, with a network between them", () => {
         }
       }
       if (process.env.BATON_TEST_VERBOSE) console.log(name, JSON.stringify(sum));
-      for (const what of ["resumed", "resynced", "mapped", "conflicts", "text", "acked", "comment"]) {
+      for (const what of ["resumed", "resynced", "superseded", "mapped", "conflicts", "text", "acked", "comment"]) {
         assert.ok((sum[what] ?? 0) > 0, `${what} happened`);
       }
       if (weathers[name].refuseOneIn > 0) {
         for (const what of ["refused", "outOfOrder", "retries"]) assert.ok((sum[what] ?? 0) > 0, `${what} happened`);
       }
+      if ("duplicateOneIn" in weathers[name]) assert.ok((sum.repeated ?? 0) > 0);
       if (weathers[name].epochs) assert.ok((sum.epochs ?? 0) > 0);
     });
   }
