@@ -1,18 +1,38 @@
-import { Command } from "commander";
-import { dataDirOption, defaultUrl, parseSeq, parseSessionId, parseUrl, withExample } from "./options.ts";
+import { Command, Option } from "commander";
+import {
+  dataDirOption,
+  defaultUrl,
+  parseSeq,
+  parseSessionId,
+  parseUrl,
+  requireIdentity,
+  ttlOption,
+  withExample,
+} from "./options.ts";
+import { carriageKinds } from "./relay-transport.ts";
 import { type LogOptions, runLog } from "./run-log.ts";
 
 /** `baton log`: a session's log in the terminal. */
 export function createLogCommand(): Command {
   const command = new Command("log")
-    .description("print a session's log as JSON lines (not there yet)")
+    .description("print a session's log: JSON lines, or where stdout is a terminal a readable line each")
     .argument("<session>", "the session", parseSessionId)
     .option("--url <url>", "where the relay is", parseUrl, defaultUrl)
     .option("--from <seq>", "the first place to print; 0: the first that is kept", parseSeq, 0)
-    .option("--follow", "go on with what comes", false)
+    .option("--to <seq>", "the last place to print; 0: the newest, or with --follow no end", parseSeq, 0)
+    .option("--follow", "go on with what comes, over cuts and restarts, until Ctrl-C", false)
     .option("--sub <user>", "sign a token for this user with the configured secret or the development key")
+    .addOption(ttlOption("how long that token is good for; it is renewed by itself"))
     .option("--token <jwt>", "take this token instead")
+    .addOption(
+      new Option("--carriage <kind>", "with --follow: one stream both ways, or a stream down and calls up")
+        .choices(carriageKinds)
+        .default("bidi"),
+    )
     .addOption(dataDirOption())
-    .action((session: string, options: Omit<LogOptions, "session">) => runLog({ ...options, session }));
+    .action((session: string, options: Omit<LogOptions, "session">) => {
+      requireIdentity(command, options);
+      return runLog({ ...options, session });
+    });
   return withExample(command, "npx baton log demo --from 1 --follow --sub alice");
 }

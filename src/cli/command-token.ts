@@ -1,12 +1,11 @@
 import process from "node:process";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { isScope, scopes } from "../auth/scopes.ts";
 import { isSessionPattern } from "../auth/session-pattern.ts";
 import { signDevelopmentToken } from "../auth/sign.ts";
 import { requireConfig } from "./config.ts";
 import { ConfigurationError } from "./configuration-error.ts";
-import { parseDuration } from "./durations.ts";
-import { dataDirOption, gather, withExample } from "./options.ts";
+import { dataDirOption, gather, ttlOption, withExample } from "./options.ts";
 import { openKeys } from "./signing-keys.ts";
 
 interface TokenOptions {
@@ -20,8 +19,6 @@ interface TokenOptions {
 /** Everything but session:admin. */
 export const participantScope = "session:read session:edit session:comment session:custom";
 
-const defaultTtlSeconds = 15 * 60;
-
 /** `baton token`: a token on stdout and nothing else, for `$(...)`. */
 export function createTokenCommand(): Command {
   const command = new Command("token")
@@ -29,11 +26,7 @@ export function createTokenCommand(): Command {
     .requiredOption("--sub <user>", "whose token it is")
     .requiredOption("--session <pattern>", 'a session, or "team-a/*" or "*"; may be given again', gatherPattern)
     .option("--scope <scopes>", "what it allows, separated by spaces", parseScopeList, participantScope)
-    .addOption(
-      new Option("--ttl <duration>", "how long it is good for: 90s, 15m, 12h, 7d")
-        .argParser(parseDuration)
-        .default(defaultTtlSeconds, "15m"),
-    )
+    .addOption(ttlOption("how long it is good for: 90s, 15m, 12h, 7d"))
     .addOption(dataDirOption())
     .action(runToken);
   return withExample(command, "npx baton token --sub alice --session demo --ttl 1h");
@@ -64,7 +57,7 @@ function gatherPattern(text: string, earlier: readonly string[] | undefined): re
   throw new InvalidArgumentError("A session is an id, or the beginning of one and a final *.");
 }
 
-function parseScopeList(text: string): string {
+export function parseScopeList(text: string): string {
   const words = text.split(" ").filter((word) => word !== "");
   if (words.length > 0 && words.every(isScope)) return words.join(" ");
   throw new InvalidArgumentError(`Scopes are words of this list, separated by spaces: ${scopes.join(" ")}.`);

@@ -1,9 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { sessionIdPattern } from "../session/limits.ts";
+import { parseDuration } from "./durations.ts";
 
 /** Flags that stand before the environment's BATON_DATA_DIR. */
 export const dataDirOption = () =>
   new Option("--data-dir <path>", "folder of the log and the development key (BATON_DATA_DIR)");
+
+const defaultTtlSeconds = 15 * 60;
+
+export const ttlOption = (says: string) =>
+  new Option("--ttl <duration>", says).argParser(parseDuration).default(defaultTtlSeconds, "15m");
 
 /** Where `start` listens when nothing else is said. */
 export const defaultUrl = "http://127.0.0.1:8080";
@@ -34,3 +40,13 @@ export function parseSeq(text: string): number {
 /** Each command shows how it is used, at the end of its help. */
 export const withExample = (command: Command, example: string) =>
   command.addHelpText("after", `\nExample:\n  ${example}`);
+
+/** A client of the terminal says who it is, once. A mistake is one of the command line: told as commander tells them. */
+export function requireIdentity(command: Command, { sub, token }: { readonly sub?: string; readonly token?: string }) {
+  if (sub === undefined && token === undefined) {
+    command.error("error: who are you? Give --sub <user> (a token is signed with the relay's key), or --token <jwt>");
+  }
+  if (sub !== undefined && token !== undefined) {
+    command.error("error: give --sub or --token, not both: a token says itself whose it is");
+  }
+}

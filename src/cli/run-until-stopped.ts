@@ -2,16 +2,9 @@ import process from "node:process";
 import { getLogger } from "@logtape/logtape";
 import { exitCodes, signalExitCode } from "./exit-codes.ts";
 import { describeError } from "./log-values.ts";
+import { onStopSignal, type StopSignal } from "./stop-signals.ts";
 
 const logger = getLogger(["baton", "cli"]);
-
-type StopSignal = "SIGINT" | "SIGTERM";
-
-/**
- * `bin/baton.mjs` sets this: it turns every stop signal into one SIGTERM. A SIGINT that comes here beside it is the
- * terminal's, which tells the whole process group: the same one again.
- */
-const launcherVariable = "_BATON_LAUNCHER";
 
 /** Beyond the drain's own time: something hangs. */
 const overdueMs = 2_000;
@@ -43,9 +36,6 @@ export function runUntilStopped(close: () => Promise<void>, drainMs: number): Pr
         },
       );
     };
-    process.on("SIGTERM", () => stop("SIGTERM"));
-    process.on("SIGINT", () => {
-      if (process.env[launcherVariable] === undefined) stop("SIGINT");
-    });
+    onStopSignal(stop);
   });
 }

@@ -3,6 +3,7 @@ import type { CodeReviewService, SessionMessage } from "../gen/codereview/v1/cod
 import type { Carriage } from "./carriage.ts";
 import { PushQueue } from "./push-queue.ts";
 import { endFromError } from "./stream-error.ts";
+import { tokenRotation } from "./token-message.ts";
 
 /** One stream both ways, over a transport that is full duplex. */
 export function bidiCarriage(client: Client<typeof CodeReviewService>): Carriage {
@@ -29,6 +30,7 @@ export function bidiCarriage(client: Client<typeof CodeReviewService>): Carriage
 
     return {
       send: (message) => up.push(message),
+      rotate: (next) => up.push(tokenRotation(next)),
       finish: () => up.end(),
       cut() {
         abort.abort();

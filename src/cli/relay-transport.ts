@@ -1,0 +1,70 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport as createFetchTransport } from "@connectrpc/connect-web";
+import type { Carriage } from "../client/carriage.ts";
+import { bidiCarriage } from "../client/carriage-bidi.ts";
+import { splitCarriage } from "../client/carriage-split.ts";
+import { CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
+import { assertNever } from "../session/reasons.ts";
+
+export const carriageKinds = ["bidi", "split"] as const;
+export type CarriageKind = (typeof carriageKinds)[number];
+
+export type RelayClient = Client<typeof CodeReviewService>;
+
+/** Calls of a relay over a connection of their own, with what closes it. */
+interface OwnConnection {
+  readonly client: RelayClient;
+  close(): void;
+}
+
+/** `baton join` and `baton log` on a relay. */
+export function carriageTo(url: string, kind: CarriageKind): Carriage {
+  switch (kind) {
+    case "bidi":
+      return ownConnection(url);
+    case "split":
+      return splitCarriage(createRelayClient(url), Date.now);
+    default:
+      return assertNever(kind);
+  }
+}
+
+/**
+ * Each stream has a connection of its own, closed with it: a stream that fell silent because its connection is dead would
+ * otherwise be followed by another one on the same.
+ */
+function ownConnection(url: string): Carriage {
+  return (call) => {
+    const { client, close } = connect(url);
+    const { listener } = call;
+    const open = bidiCarriage(client)({
+      ...call,
+      listener: {
+        ...listener,
+        ended(end) {
+          close();
+          listener.ended(end);
+        },
+      },
+    });
+    return {
+      ...open,
+      cut() {
+        open.cut();
+        close();
+      },
+    };
+  };
+}
+
+function connect(url: string): OwnConnection {
+  const sessionManager = new Http2SessionManager(url);
+  const transport = createConnectTransport({ baseUrl: url, httpVersion: "2", sessionManager });
+  return { client: createClient(CodeReviewService, transport), close: () => sessionManager.abort() };
+}
+
+/** Calls over `fetch`: all but streams both ways. */
+export function createRelayClient(url: string): RelayClient {
+  return createClient(CodeReviewService, createFetchTransport({ baseUrl: url, useBinaryFormat: true }));
+}

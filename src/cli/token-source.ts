@@ -1,0 +1,45 @@
+import process from "node:process";
+import { signDevelopmentToken } from "../auth/sign.ts";
+import type { TokenSource } from "../client/session-connection.ts";
+import { requireConfig } from "./config.ts";
+import { ConfigurationError } from "./configuration-error.ts";
+import { openKeys } from "./signing-keys.ts";
+
+export interface TokenSourceOptions {
+  readonly session: string;
+  readonly sub?: string | undefined;
+  readonly token?: string | undefined;
+  readonly scope: string;
+  readonly ttlSeconds: number;
+  readonly dataDir?: string | undefined;
+}
+
+/**
+ * Tokens for a client of the terminal. `--sub`: signed here, anew each time, with the key that the relay on this machine
+ * has; `--token`: that one, for as long as it is good.
+ */
+export async function openTokenSource(options: TokenSourceOptions): Promise<TokenSource> {
+  const { session, sub, token, scope, ttlSeconds, dataDir } = options;
+  if (token !== undefined) return async (need) => (need === "join" ? token : undefined);
+  if (sub === undefined) throw new TypeError("either a user or a token is given");
+  const config = await requireConfig(process.env, { dataDir });
+  const { secret } = await openKeys(config);
+  if (secret === undefined) {
+    throw new ConfigurationError(
+      "--sub: a public key checks tokens and cannot sign them; get a token from whoever holds the private key and give it by --token",
+    );
+  }
+  const { issuer, audience } = config;
+  const claims = {
+    sub,
+    sessions: [session],
+    scope,
+    ttlSeconds,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  };
+  const sign = () => signDevelopmentToken(secret, claims, Date.now());
+  // A name that no token can have is told now, not at the first attempt.
+  await sign();
+  return sign;
+}
