@@ -279,7 +279,7 @@ const inOrder = records.every(({ seq }, index) => seq === BigInt(index + 1));
 const equal = unequal.length === 0 && inOrder && failure === undefined;
 
 for (const { name, counts } of people) console.error(`${name}: ${JSON.stringify(counts)}`);
-for (const { connection } of [...people, late]) connection.close();
+for (const { connection } of [...people, late]) connection.close(1_000);
 await relay.stop();
 rmSync(dataDir, { recursive: true, force: true });
 

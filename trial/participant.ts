@@ -21,7 +21,7 @@ export interface ParticipantOptions {
 export class Participant {
   readonly name: string;
   readonly machine: SessionClient;
-  readonly connection: SessionConnection;
+  readonly connection: SessionConnection<SessionClient, ClientEvent>;
   /** Numbers that were acked, under which client id, and at which seq. */
   readonly acked: { readonly clientId: string; readonly clientSeq: number; readonly seq: number }[] = [];
   readonly counts = { resumed: 0, resynced: 0, rotated: 0, refused: 0, uncertain: 0, lostFiles: 0, protocolErrors: 0 };

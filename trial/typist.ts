@@ -31,7 +31,7 @@ export class Typist {
   }
 
   /** Types one transaction; its patches are one change of the text. */
-  type(connection: SessionConnection, machine: SessionClient): void {
+  type(connection: SessionConnection<SessionClient, ClientEvent>, machine: SessionClient): void {
     const text = machine.text(this.path);
     const patches = this.#typing.transactions[this.#next];
     if (text === undefined || patches === undefined) throw new Error(`nothing to type into ${this.path}`);
