@@ -42,7 +42,10 @@ export function createControlEncoder(
   };
 }
 
-export function ackPayload({ clientSeq, seq, version }: Omit<LoggedMessage, "payloadHash">): RelayPayload {
+/** What an Ack tells of a record. */
+export type Acked = Pick<LoggedMessage, "clientSeq" | "seq" | "version">;
+
+export function ackPayload({ clientSeq, seq, version }: Acked): RelayPayload {
   return { case: "ack", value: { clientSeq: BigInt(clientSeq), seq: BigInt(seq), version } };
 }
 

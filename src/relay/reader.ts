@@ -4,7 +4,7 @@ import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import { clientKey, type LoggedMessage } from "../session/state.ts";
-import { ackPayload, type RelayPayload } from "./payload.ts";
+import { type Acked, ackPayload, type RelayPayload } from "./payload.ts";
 import type { Ring, RingEntry } from "./ring.ts";
 import type { Outlet } from "./stream.ts";
 import { envelopeBytes, jsonFrameFrom } from "./wire/envelope.ts";
@@ -17,8 +17,8 @@ export interface ReaderSource {
   readLog(from: number, maxBytes: number): Promise<readonly LogRecord[]>;
   /** The newest frame of each client and kind that is not logged, of ring entries [from, to); `key`'s own left out. */
   conflated(from: number, to: number, key: string): readonly Uint8Array[];
-  /** A message of the relay's own as a frame. */
-  encode(payload: RelayPayload, form: Outlet["form"]): Uint8Array;
+  /** A message of the relay's own as a frame; `timestampMs` defaults to now. */
+  encode(payload: RelayPayload, form: Outlet["form"], timestampMs?: number): Uint8Array;
 }
 
 /** What it is fed from. Behind each of the first two comes the next. */
@@ -107,9 +107,9 @@ export class Reader {
   }
 
   /** An answer to this participant alone. It goes before what it has not read yet. */
-  tell(payload: RelayPayload): void {
+  tell(payload: RelayPayload, timestampMs?: number): void {
     if (this.#ended) return;
-    const frame = this.#source.encode(payload, this.outlet.form);
+    const frame = this.#source.encode(payload, this.outlet.form, timestampMs);
     this.#control.push(frame);
     this.#controlBytes += frame.length;
     if (this.#controlBytes > maxControlBytes) this.#fail(new BatonError("SLOW_CONSUMER"));
@@ -117,8 +117,9 @@ export class Reader {
   }
 
   /** Says an Ack again, unless it is still to come at its place of the order. */
-  repeat(logged: Omit<LoggedMessage, "payloadHash">): void {
-    if (logged.seq < this.#nextSeq || logged.clientSeq < this.ackFrom) this.tell(ackPayload(logged));
+  repeat(logged: LoggedMessage): void {
+    const isToCome = logged.seq >= this.#nextSeq && logged.clientSeq >= this.ackFrom;
+    if (!isToCome) this.tell(ackPayload(logged), logged.timestampMs || undefined);
   }
 
   /** The ring has an entry of its own client. */
@@ -240,13 +241,14 @@ export class Reader {
   }
 
   /** What its client is told of its own entry: nothing, an Ack, or, where it forgot it, the whole. */
-  #ownFrame({ seq, clientSeq, version, frame }: RingEntry): Uint8Array | undefined {
+  #ownFrame({ seq, clientSeq, version, timestampMs, frame }: RingEntry): Uint8Array | undefined {
     if (seq === 0) return undefined;
-    return clientSeq >= this.ackFrom ? this.#ackFrame(clientSeq, seq, version) : this.#inForm(frame);
+    return clientSeq >= this.ackFrom ? this.#ackFrame({ clientSeq, seq, version }, timestampMs) : this.#inForm(frame);
   }
 
-  #ackFrame(clientSeq: number, seq: number, version: number): Uint8Array {
-    return this.#source.encode(ackPayload({ clientSeq, seq, version }), this.outlet.form);
+  /** An Ack has its record's time: a client takes from it what the others take from the record. */
+  #ackFrame(acked: Acked, timestampMs: number): Uint8Array {
+    return this.#source.encode(ackPayload(acked), this.outlet.form, timestampMs);
   }
 
   #inForm(frame: Uint8Array): Uint8Array {
@@ -268,19 +270,24 @@ export class Reader {
         this.#write(concat(records.map((record) => this.#recordFrame(record))));
         this.pump();
       },
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => {
+        const trimmed = error instanceof BatonError && error.reason === "SEQ_OUT_OF_RANGE";
+        // So far behind that the log no longer reaches back: a new stream is resynced.
+        this.#fail(trimmed ? new BatonError("SLOW_CONSUMER") : error);
+      },
     );
   }
 
   #recordFrame({ frame }: LogRecord): Uint8Array {
     if (!Number.isFinite(this.ackFrom)) return this.#inForm(frame);
-    const { userId, clientId, clientSeq, seq, payload } = fromBinary(
+    const { userId, clientId, clientSeq, seq, timestamp, payload } = fromBinary(
       SessionMessageSchema,
       frame.subarray(envelopeBytes),
     );
     const isOwn = clientKey(userId, clientId) === this.#key && Number(clientSeq) >= this.ackFrom;
     if (!isOwn) return this.#inForm(frame);
-    return this.#ackFrame(Number(clientSeq), Number(seq), payload.case === "edit" ? payload.value.version : 0);
+    const version = payload.case === "edit" ? payload.value.version : 0;
+    return this.#ackFrame({ clientSeq: Number(clientSeq), seq: Number(seq), version }, Number(timestamp));
   }
 
   #write(frames: Uint8Array): void {

@@ -9,6 +9,8 @@ export interface RingEntry {
   readonly sender: string;
   /** The sender's own number of it; 0 for what is not logged. */
   readonly clientSeq: number;
+  /** Of the message, ms since the Unix epoch. */
+  readonly timestampMs: number;
   /** The file version that an edit made; 0 for others. */
   readonly version: number;
 }

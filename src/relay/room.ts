@@ -11,6 +11,7 @@ import { Ephemerals } from "./ephemerals.ts";
 import type { Participant } from "./participant.ts";
 import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
+import { Rate } from "./rate.ts";
 import type { ReaderSource } from "./reader.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
@@ -32,6 +33,7 @@ export class Room {
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
   readonly #ephemerals = new Ephemerals();
+  readonly #unseenRates = new Map<string, Rate>();
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
@@ -82,6 +84,14 @@ export class Room {
     return count;
   }
 
+  /** What a user may send in this session by calls that belong to no stream, whatever clients they name. */
+  unseenRate(userId: string): Rate {
+    const { limits, now } = this.#context;
+    const rate = this.#unseenRates.get(userId) ?? new Rate(limits.messagesPerSecond, limits.messagesBurst, now());
+    this.#unseenRates.set(userId, rate);
+    return rate;
+  }
+
   participantOf(key: string): Participant | undefined {
     return this.#byClient.get(key);
   }
@@ -98,7 +108,7 @@ export class Room {
       },
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form) => encode(payload, now(), form),
+      encode: (payload, form, timestampMs = now()) => encode(payload, timestampMs, form),
     };
   }
 
@@ -195,18 +205,19 @@ export class Room {
     this.pipeline.end(error);
   }
 
-  /** Forgets the ephemerals that nobody can be behind of. */
-  prune(): void {
+  /** Forgets the ephemerals that nobody can be behind of, and the rates of those who have been quiet. */
+  prune(nowMs: number): void {
     this.#ephemerals.forgetBefore(this.ring.first);
+    for (const [userId, rate] of this.#unseenRates) if (rate.isFull(nowMs)) this.#unseenRates.delete(userId);
   }
 
   /** Into the ring, then to everybody. */
   #published(records: readonly PublishedRecord[]): void {
     for (const { message, frame } of records) {
-      const { userId, clientId, seq, clientSeq, payload } = message;
+      const { userId, clientId, seq, clientSeq, timestamp, payload } = message;
       const sender = clientKey(userId, clientId);
       const version = payload.case === "edit" ? payload.value.version : 0;
-      const place = { seq: Number(seq), head: Number(seq) };
+      const place = { seq: Number(seq), head: Number(seq), timestampMs: Number(timestamp) };
       const index = this.ring.append({ frame, ...place, sender, clientSeq: Number(clientSeq), version });
       this.#byClient.get(sender)?.reader.noteOwn(index);
     }
@@ -216,8 +227,8 @@ export class Room {
   }
 
   #putEphemeral(sender: string, slot: string, frame: Uint8Array): void {
-    const { head } = this.state;
-    const index = this.ring.append({ frame, seq: 0, head, sender, clientSeq: 0, version: 0 });
+    const place = { seq: 0, head: this.state.head, timestampMs: 0 };
+    const index = this.ring.append({ frame, ...place, sender, clientSeq: 0, version: 0 });
     this.#ephemerals.put(slot, { frame, sender, index });
     this.#byClient.get(sender)?.reader.noteOwn(index);
     this.#flush();

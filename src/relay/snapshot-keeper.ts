@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { BatonError } from "../session/reasons.ts";
 import { encodeSnapshot } from "../session/snapshot.ts";
 import type { SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
@@ -6,6 +7,9 @@ import type { RelayContext } from "./context.ts";
 const logger = getLogger(["baton", "snapshot"]);
 
 const leastBytesBetween = 1024 * 1024;
+const nameOf = (error: unknown): string =>
+  error instanceof BatonError ? error.reason : error instanceof Error ? error.name : "unknown";
+
 /** Snapshots of a log of full length, besides the newest two. */
 const snapshotsKept = 10;
 
@@ -56,7 +60,7 @@ export class SnapshotKeeper {
       await this.#thin(seq);
       await this.#trim(seq);
     } catch (error) {
-      logger.warn("a snapshot was not written", { session: sessionId, seq, error: String(error) });
+      logger.warn("a snapshot was not written", { session: sessionId, seq, error: nameOf(error) });
     } finally {
       this.#writing = false;
     }

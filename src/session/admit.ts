@@ -31,6 +31,8 @@ export interface Submission {
   readonly payload: LoggedPayload;
   readonly payloadHash: number;
   readonly isAdmin: boolean;
+  /** Messages of one call: behind one that was refused, none is taken. */
+  readonly call?: { broken: boolean } | undefined;
   /** Why its sender may not send it: found before, told only when the message is not a repeat. */
   readonly refusal?: Refusal | undefined;
 }
@@ -66,7 +68,7 @@ export function admit(state: SessionState, submission: Submission, nowMs: number
   });
   const version = placed.case === "edit" ? placed.value.version : 0;
   putLogged(state, message, payloadHash, version);
-  return { kind: "admitted", message, logged: { clientSeq, seq, payloadHash, version } };
+  return { kind: "admitted", message, logged: { clientSeq, seq, payloadHash, timestampMs: nowMs, version } };
 }
 
 /** Of a payload as its client sent it: what tells a repeat of a number from its reuse, in whatever encoding it came. */
@@ -96,7 +98,7 @@ export function findRepeat(
     if (logged.payloadHash === payloadHash) return { kind: "repeated", logged };
     return refuse("CLIENT_SEQ_REUSED", `client_seq ${clientSeq} was used with another content`);
   }
-  return { kind: "repeated", logged: { clientSeq, seq: 0, payloadHash, version: 0 } };
+  return { kind: "repeated", logged: { clientSeq, seq: 0, payloadHash, timestampMs: 0, version: 0 } };
 }
 
 /** The payload as it goes into the log; the state's texts and comments are as after it. */

@@ -34,10 +34,11 @@ export function putLogged(state: SessionState, message: SessionMessage, payloadH
   const seq = Number(message.seq);
   state.head = seq;
   if (message.payload.case !== "custom") state.hasDocument = true;
-  noteLogged(state, message.userId, message.clientId, Number(message.timestamp), {
+  noteLogged(state, message.userId, message.clientId, {
     clientSeq: Number(message.clientSeq),
     seq,
     payloadHash,
+    timestampMs: Number(message.timestamp),
     version,
   });
 }

@@ -36,6 +36,8 @@ export interface Batch<O> {
 interface InFlight<O> extends Batch<O> {
   readonly fork: SessionState;
   readonly pending: readonly Pending<O>[];
+  /** Calls of which a message was refused, should the log take the batch. */
+  readonly broken: ReadonlySet<object>;
   /** Told once the records are in: an answer may stand on one of them. */
   readonly answers: readonly Answer<O>[];
 }
@@ -88,8 +90,12 @@ export class Sequencer<O> {
     const records: AdmittedRecord<O>[] = [];
     const answers: Answer<O>[] = [];
     const writers = new Map<string, Submission>();
+    const broken = new Set<object>();
     for (const { origin, submission } of pending) {
-      const result = admit(fork, submission, nowMs, this.#limits);
+      const { call } = submission;
+      const isBehindRefused = call !== undefined && (call.broken || broken.has(call));
+      const result = isBehindRefused ? refuse("OUT_OF_ORDER") : admit(fork, submission, nowMs, this.#limits);
+      if (call !== undefined && result.kind === "refused") broken.add(call);
       if (result.kind === "admitted") {
         records.push({ origin, message: result.message, logged: result.logged });
         writers.set(clientKey(submission.userId, submission.clientId), submission);
@@ -97,19 +103,20 @@ export class Sequencer<O> {
         answers.push({ origin, clientSeq: submission.clientSeq, result });
       }
     }
-    if (records.length === 0) return { batch: undefined, answers: [...dropped, ...answers] };
+    if (records.length === 0)
+      return { batch: undefined, answers: [...dropped, ...this.#told(pending, broken, answers)] };
     const { head: expectedHead, epoch } = this.state;
-    this.#inFlight = { expectedHead, epoch, records, writers, fork, pending, answers };
+    this.#inFlight = { expectedHead, epoch, records, writers, fork, pending, broken, answers };
     return { batch: this.#inFlight, answers: dropped };
   }
 
   /** The log took the batch: the state is as after it. */
   appended(): { readonly records: readonly AdmittedRecord<O>[]; readonly answers: readonly Answer<O>[] } {
-    const { fork, records, answers, expectedHead } = this.#settle();
+    const { fork, records, answers, expectedHead, pending, broken } = this.#settle();
     if (this.state.head !== expectedHead) throw new Error("the state moved while a batch of it was on its way");
     mergeState(this.state, fork);
     this.#conflicts = 0;
-    return { records, answers };
+    return { records, answers: this.#told(pending, broken, answers) };
   }
 
   /**
@@ -157,6 +164,18 @@ export class Sequencer<O> {
     this.#inFlight = undefined;
     this.#gathered = [];
     return this.#refuseAll(pending, refusal);
+  }
+
+  /** The answers hold now: so do the refusals that end a call. */
+  #told(
+    pending: readonly Pending<O>[],
+    broken: ReadonlySet<object>,
+    answers: readonly Answer<O>[],
+  ): readonly Answer<O>[] {
+    for (const { submission } of pending) {
+      if (submission.call !== undefined && broken.has(submission.call)) submission.call.broken = true;
+    }
+    return answers;
   }
 
   #dropSuperseded(): readonly Answer<O>[] {

@@ -91,7 +91,7 @@ class World {
         return world.log.slice(from - 1, from - 1 + count);
       },
       conflated: (from, to) => this.ephemerals.between(from, to, identity.key),
-      encode: (payload, form) => encodeControl(identity, payload, 0, form),
+      encode: (payload, form, timestampMs = 0) => encodeControl(identity, payload, timestampMs, form),
     };
     const outlet = new RandomOutlet(this.#random, slowness);
     const fail = (error: unknown) => assert.fail(String(error));
@@ -114,15 +114,15 @@ class World {
     const clientSeq = (this.#counts.get(sender) ?? 0) + 1;
     this.#counts.set(sender, clientSeq);
     const seq = this.log.length + 1;
-    const frame = this.#frame({ userId, seq: BigInt(seq), clientSeq: BigInt(clientSeq) }, `${seq}`);
+    const frame = this.#frame({ userId, seq: BigInt(seq), clientSeq: BigInt(clientSeq), timestamp: 7n }, `${seq}`);
     this.log.push({ seq, frame, payloadHash: 0 });
-    this.#note(sender, this.ring.append({ frame, seq, head: seq, sender, clientSeq, version: 0 }));
+    this.#note(sender, this.ring.append({ frame, seq, head: seq, sender, clientSeq, timestampMs: 7, version: 0 }));
   }
 
   ephemeral(userId: string, type: string, value: string): void {
     const sender = clientKey(userId, "c");
     const frame = this.#frame({ userId }, `${type}=${value}`);
-    const place = { seq: 0, head: this.log.length, clientSeq: 0, version: 0 };
+    const place = { seq: 0, head: this.log.length, clientSeq: 0, timestampMs: 0, version: 0 };
     const index = this.ring.append({ frame, sender, ...place });
     this.ephemerals.put(type, { frame, sender, index });
     this.#note(sender, index);
@@ -144,7 +144,7 @@ class World {
     assert.fail("the readers never came to rest");
   }
 
-  #frame(fields: { userId: string; seq?: bigint; clientSeq?: bigint }, type: string): Uint8Array {
+  #frame(fields: { userId: string; seq?: bigint; clientSeq?: bigint; timestamp?: bigint }, type: string): Uint8Array {
     const padding = new Uint8Array(Math.floor(this.#random() * 200));
     const payload = { case: "custom", value: { type, data: padding } } as const;
     return encodeFrame(
@@ -166,8 +166,9 @@ function read(world: World, key: string) {
   const seqs: number[] = [];
   let acks = 0;
   const slots = new Map<string, string>();
-  for (const { payload, seq, userId, clientSeq } of found.outlet.got) {
+  for (const { payload, seq, userId, clientSeq, timestamp } of found.outlet.got) {
     if (payload.case === "ack") {
+      assert.equal(timestamp, 7n, "an Ack has its record's time");
       acks += 1;
       seqs.push(Number(payload.value.seq));
       assert.ok(Number(payload.value.clientSeq) >= found.ackFrom);

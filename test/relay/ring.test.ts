@@ -8,6 +8,7 @@ const entry = (seq: number, length: number) => ({
   head: seq,
   sender: "a",
   clientSeq: seq,
+  timestampMs: 0,
   version: 0,
 });
 
