@@ -39,10 +39,10 @@ function sinkOver(controller: ReadableStreamDirectController): BodySink {
 const largestWriteBytes = 16 * 1024;
 
 /**
- * After a large write comes nothing more in the same turn of the event loop. Where a second one in it finds the socket
- * full, what waits is forgotten until something else wakes the connection: over HTTP/2 16 MB to one client with a large
- * window went at 1.8 MB/s, in stalls of 0.2 to 0.7 s, and with a turn between the writes at 240 MB/s (Bun 1.4.5; neither
- * over HTTP/1.1 nor on `node:http2`).
+ * After a large write comes nothing more in the same turn of the event loop. Where a second one in it found the socket
+ * full, the stream stood still for 0.2 to 0.7 s each time (Bun 1.4.5, HTTP/2, a client whose window is so large that it
+ * sends no WINDOW_UPDATE; neither over HTTP/1.1 nor on `node:http2`): 16 MB went at 1.8 MB/s, and with a turn between the
+ * writes at 240 MB/s. Why is not known; it looks as if nothing but the peer's next frame woke the connection.
  */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
