@@ -5,6 +5,9 @@ import { createLiveBench, type Line, type LiveRelay, type Piped } from "./live.t
 const bench = createLiveBench();
 after(() => bench.clean());
 
+/** Only who says goodbye is told to have left. */
+const noGrace = { BATON_LIMIT_LEAVE_GRACE_MS: "86400000" };
+
 async function join(relay: LiveRelay, ...args: readonly string[]): Promise<Piped> {
   const participant = relay.baton(["join", "demo", ...args]);
   await participant.event("live");
@@ -52,7 +55,7 @@ describe("baton join, piped", () => {
   });
 
   test("CL21 each kind of line does what it says, and the others are told", async () => {
-    const relay = await bench.relay();
+    const relay = await bench.relay(noGrace);
     const alice = await join(relay, "--sub", "alice");
     const bob = await join(relay, "--sub", "bob", "--display-name", "Bobby");
     await alice.event("presence", (line) => line.user === "bob" && line.name === "Bobby");
@@ -245,7 +248,7 @@ describe("baton join, piped", () => {
   });
 
   test("CL30 a stop signal leaves: the others see it, what was said is in the log, exit 0", async () => {
-    const relay = await bench.relay();
+    const relay = await bench.relay(noGrace);
     const alice = await join(relay, "--sub", "alice");
     const bob = await join(relay, "--sub", "bob");
     bob.say({ custom: { type: "chat", text: "last words" } });

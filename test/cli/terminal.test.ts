@@ -9,6 +9,9 @@ import { createLiveBench, type LiveRelay } from "./live.ts";
 const bench = createLiveBench();
 after(() => bench.clean());
 
+/** Only who says goodbye is told to have left. */
+const noGrace = { BATON_LIMIT_LEAVE_GRACE_MS: "86400000" };
+
 const launcher = resolve(import.meta.dirname, "../../bin/baton.mjs");
 
 /** `baton` at a terminal of its own. */
@@ -81,7 +84,7 @@ describe("baton join and log at a terminal", () => {
   });
 
   test("CL38 Ctrl-C leaves with 0, and the others see it", async () => {
-    const relay = await bench.relay();
+    const relay = await bench.relay(noGrace);
     const bob = relay.baton(["join", "demo", "--sub", "bob"]);
     await bob.event("live");
     const alice = atTerminal(relay, ["join", "demo", "--sub", "alice"]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, connect as dial, type Socket } from "node:net";
 import { describe, test } from "node:test";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { readTail } from "../../src/cli/read-tail.ts";
 import { type CarriageKind, carriageKinds, carriageTo } from "../../src/cli/relay-transport.ts";
 import {
@@ -10,10 +11,19 @@ import {
   SessionConnection,
   type TokenNeed,
 } from "../../src/client/session-connection.ts";
+import {
+  FaultSchema,
+  Join_History as History,
+  type SessionMessage,
+  SessionMessageSchema,
+} from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { SessionClient } from "../../src/session/client/client.ts";
 import type { ClientEvent } from "../../src/session/client/effects.ts";
 import { changeSet, textContent } from "../../src/session/text.ts";
 import { startRelay, type TestRelay } from "../relay/harness.ts";
+
+/** Longer than any test. */
+const never = 2 ** 31 - 1;
 
 type Options = ConnectionOptions<SessionClient, ClientEvent>;
 
@@ -145,7 +155,7 @@ describe("a session's connection", () => {
       for (let index = 0; index < 20; index++) {
         alice.connection.act((client) => client.custom("n", new Uint8Array([index])));
       }
-      alice.connection.close(10_000);
+      alice.connection.close(never);
       assert.deepEqual(await alice.connection.stopped, { kind: "closed" });
       const records = await readTail(relay.url, { session: "demo", fromSeq: 1, token: await relay.token() });
       assert.equal(records.length, 20);
@@ -237,6 +247,68 @@ describe("a session's connection", () => {
     second.connection.close(1_000);
     await Promise.all([first.connection.stopped, second.connection.stopped]);
     await relay.stop();
+  });
+
+  test("CL31 superseded with work in flight: the log's tail says what of it arrived", async () => {
+    // A relay that logs the first message, and ends the stream before it could say so.
+    const sent: SessionMessage[] = [];
+    const message = (fields: MessageInitShape<typeof SessionMessageSchema>) =>
+      create(SessionMessageSchema, { sessionId: "demo", userId: "alice", ...fields });
+    const machine = new SessionClient({ sessionId: "demo", clientId: "tab", history: History.FULL });
+    const events: ClientEvent[] = [];
+    const asked: number[] = [];
+    const lived = Promise.withResolvers<void>();
+    const settled = Promise.withResolvers<void>();
+    const connection = new SessionConnection<SessionClient, ClientEvent>({
+      machine,
+      token: async () => "token",
+      newClientId: () => "other",
+      onEvent(event) {
+        events.push(event);
+        if (event.kind === "live") lived.resolve();
+      },
+      async readTail(fromSeq) {
+        asked.push(fromSeq);
+        const [first] = sent;
+        return first === undefined ? [] : [message({ ...first, seq: 1n, userId: "alice", clientId: "tab" })];
+      },
+      carriage({ join, listener }) {
+        const clientId = join.payload.case === "join" ? join.payload.value.clientId : "";
+        if (clientId === "other") settled.resolve();
+        else {
+          queueMicrotask(() =>
+            listener.received(message({ payload: { case: "welcome", value: { epoch: "e", clientId } } })),
+          );
+        }
+        return {
+          send(one) {
+            sent.push(one);
+            if (sent.length === 2) {
+              queueMicrotask(() =>
+                listener.ended({ code: "aborted", fault: create(FaultSchema, { reason: "SUPERSEDED" }) }),
+              );
+            }
+          },
+          rotate: () => undefined,
+          finish: () => undefined,
+          cut: () => undefined,
+        };
+      },
+    });
+    connection.open();
+    await lived.promise;
+    for (const type of ["arrived", "lost"]) connection.act((client) => client.custom(type, new Uint8Array()));
+    await settled.promise;
+    assert.deepEqual(asked, [1]);
+    const acked = events.flatMap((event) => (event.kind === "acked" ? [event.payload.value] : []));
+    assert.deepEqual(
+      acked.map((value) => "type" in value && value.type),
+      ["arrived"],
+    );
+    assert.equal(events.filter(({ kind }) => kind === "uncertain").length, 0);
+    assert.equal(machine.settled, false);
+    connection.close(0);
+    await connection.stopped;
   });
 
   test("CL29 an attempt that the application does not want is not made", async () => {
