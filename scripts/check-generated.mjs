@@ -1,6 +1,7 @@
-// Generates the code into a folder beside the present one and compares: src/gen must be what proto/ says.
+// Generates into a folder beside the present ones and compares: src/gen must be what proto/ says, docs/errors.md what the
+// list of reasons says.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -26,6 +27,12 @@ try {
   );
   if (stale.length > 0) {
     console.error(`src/gen differs from what proto/ gives; run 'npm run generate': ${stale.join(", ")}`);
+    process.exitCode = 1;
+  }
+  const errors = join(scratch, "errors.md");
+  execFileSync("bun", ["scripts/generate-errors.ts", errors], { stdio: "inherit" });
+  if (!existsSync("docs/errors.md") || readFileSync(errors, "utf8") !== readFileSync("docs/errors.md", "utf8")) {
+    console.error("docs/errors.md differs from what src/session/reasons.ts gives; run 'npm run generate'");
     process.exitCode = 1;
   }
 } finally {

@@ -9,8 +9,9 @@ const steps = [
   ["types of the pure core (no DOM, no Node, no Bun)", "tsc", ["-p", "src/session"]],
   ["contract: lint", "buf", ["lint"]],
   ["contract: no breaking change", "buf", ["breaking", "--against", "proto/baseline/codereview.v1.binpb"]],
-  ["generated code is fresh", "node", ["scripts/check-generated.mjs"]],
+  ["generated code and docs are fresh", "node", ["scripts/check-generated.mjs"]],
   ["architecture", "bun", ["test", "test/architecture.test.ts"]],
+  ["rules and tests", "bun", ["test", "test/spec.test.ts"]],
 ];
 
 let failed = 0;

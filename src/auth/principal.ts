@@ -33,11 +33,12 @@ export function toPrincipal(claims: Claims): Principal {
 }
 
 /**
- * Throws `SESSION_FORBIDDEN`, always in the same words, unless the token names the session. It asks no store: whether
+ * Throws `SESSION_FORBIDDEN`, always in the same words, unless the token names the session and lets it read. It asks no store: whether
  * the session exists cannot be told from the answer or from its time.
  */
 export function assertMayEnter(principal: Principal, sessionId: string): void {
-  if (!matchesSession(principal.sessions, sessionId)) throw new BatonError("SESSION_FORBIDDEN");
+  const named = matchesSession(principal.sessions, sessionId);
+  if (!named || !principal.scopes.has("session:read")) throw new BatonError("SESSION_FORBIDDEN");
 }
 
 /** Throws `SCOPE_MISSING`, naming the scope. */

@@ -1,7 +1,7 @@
 import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
 import { isLoopback } from "./hosts.ts";
-import { findContradictions, limitVariable } from "./limit-settings.ts";
+import { findLimitFaults, limitVariable } from "./limit-settings.ts";
 
 /**
  * What no variable is to blame for alone. `given` are the variables that were set, `faulty` those of them that were
@@ -33,7 +33,7 @@ export function findClashes(
       says: "is the same as BATON_JWT_SECRET, so whoever signs tokens could make resume tokens; give it its own",
     });
   }
-  for (const { names, says } of findContradictions(settings.limits)) {
+  for (const { names, says } of findLimitFaults(settings.limits)) {
     const variables = names.map(limitVariable);
     if (variables.some((variable) => faulty.has(variable))) continue;
     const variable = variables.find((name) => given.has(name)) ?? "BATON_LIMIT";

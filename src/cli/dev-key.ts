@@ -9,6 +9,9 @@ const keyBytes = 32;
 const keyPattern = /^[A-Za-z0-9_-]{43}$/;
 const othersMayRead = 0o077;
 
+/** No such file, or nothing on the way to it that could hold one: making it tells which. */
+const missing: ReadonlySet<string | undefined> = new Set(["ENOENT", "ENOTDIR"]);
+
 export const devKeyPath = (dataDir: string) => join(dataDir, "dev-key");
 
 /**
@@ -32,7 +35,7 @@ async function readDevKey(path: string): Promise<string | undefined> {
     }
     return (await readFile(path, "utf8")).trim();
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (missing.has(errorCode(error))) return undefined;
     if (error instanceof ConfigurationError) throw error;
     throw new ConfigurationError(`${path} cannot be read (${errorCode(error) ?? "unknown error"})`, { cause: error });
   }

@@ -92,7 +92,7 @@ export function act(client: SessionClient, doing: Doing, newId: () => string): E
 }
 
 function change(client: SessionClient, path: string, changes: readonly Change[]): Effects | Refusal {
-  const set = parseChanges(client.text(path) ?? emptyText, changes);
+  const set = parseChanges((client.text(path) ?? emptyText).length, changes);
   return isRefusal(set) ? set : client.edit(path, set);
 }
 

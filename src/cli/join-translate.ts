@@ -155,7 +155,7 @@ function presenceLine(
   { userId, clientId }: SessionMessage,
   { displayName, status }: PresenceUpdate,
 ): JoinEvent {
-  const known = [...client.roster.values()].find((one) => one.userId === userId && one.clientId === clientId);
+  const known = [...client.roster()].find((one) => one.userId === userId && one.clientId === clientId);
   const name = displayName || known?.displayName || userId;
   return { event: "presence", user: userId, client: clientId, name, status: statuses[status] ?? unknown };
 }

@@ -21,20 +21,19 @@ const timer = { atMost: maxTimerMs, because: "the longest that a timer can run" 
 const told = { atMost: maxUint32, because: "clients are told of it in 32 bits" };
 
 /** Upper bounds other than that of exact integers. */
-export const limitBounds: Readonly<Partial<Record<LimitName, { readonly atMost: number; readonly because: string }>>> =
-  {
-    messageBytes: told,
-    messagesPerSecond: told,
-    unackedBytes: told,
-    heartbeatMs: timer,
-    streamAgeMs: timer,
-    firstMessageMs: timer,
-    idleMs: timer,
-    leaveGraceMs: timer,
-    slowReaderMs: timer,
-    drainMs: timer,
-    roomIdleMs: timer,
-  };
+const bounds: Readonly<Partial<Record<LimitName, { readonly atMost: number; readonly because: string }>>> = {
+  messageBytes: told,
+  messagesPerSecond: told,
+  unackedBytes: told,
+  heartbeatMs: timer,
+  streamAgeMs: timer,
+  firstMessageMs: timer,
+  idleMs: timer,
+  leaveGraceMs: timer,
+  slowReaderMs: timer,
+  drainMs: timer,
+  roomIdleMs: timer,
+};
 
 /** What a request's other headers need beside its token. */
 const otherHeaderBytes = 1024;
@@ -69,14 +68,21 @@ export interface LimitFault {
   readonly says: string;
 }
 
-/** Limits that are each fine and cannot hold together. */
-export function findContradictions(limits: Limits): readonly LimitFault[] {
-  const faults: LimitFault[] = orders
+/** Limits that are too large for what has to hold them, and limits that are each fine and contradict each other. */
+export function findLimitFaults(limits: Limits): readonly LimitFault[] {
+  const faults: LimitFault[] = [];
+  for (const name of limitNames) {
+    const bound = bounds[name];
+    if (bound === undefined || limits[name] <= bound.atMost) continue;
+    faults.push({ names: [name], says: `must be at most ${bound.atMost}: ${bound.because}; lower it` });
+  }
+  const contradictions = orders
     .filter(({ small, large, room = 0 }) => limits[small] + room > limits[large])
     .map(({ small, large, room = 0, otherwise }) => ({
       names: [small, large],
       says: `${otherwise}; lower ${limitVariable(small)} (now ${limits[small]}) or raise ${limitVariable(large)} (now ${limits[large]}) to ${limits[small] + room}`,
     }));
+  faults.push(...contradictions);
   if (limits.clientTtlMs < resumeTokenTtlMs) {
     faults.push({
       names: ["clientTtlMs"],

@@ -4,6 +4,7 @@ import { isCredentialField, redact, removedValue } from "./redact.ts";
 /** What one value of a field may take: an id, a name, a short sentence. */
 export const maxValueBytes = 256;
 
+const maxNameBytes = 64;
 const maxDepth = 3;
 const maxEntries = 32;
 
@@ -33,7 +34,7 @@ export function toLogFields(fields: object, depth = 0): Record<string, unknown> 
   const entries = Object.entries(fields).slice(0, maxEntries);
   return Object.fromEntries(
     entries.map(([name, value]) => [
-      cutBytes(name, 64),
+      cutBytes(redact(name), maxNameBytes),
       isCredentialField(name) ? removedValue : toLogValue(value, depth),
     ]),
   );

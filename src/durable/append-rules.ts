@@ -1,5 +1,5 @@
 import { BatonError } from "../session/reasons.ts";
-import type { AppendBatch, ClientKey, LogRecord } from "./session-log.ts";
+import type { AppendBatch, LogRecord } from "./session-log.ts";
 
 /** How many bytes of frames the answer to a conflict carries, about. */
 export const conflictBytes = 1024 * 1024;
@@ -16,20 +16,6 @@ export function assertBatch({ records, expectedHead }: AppendBatch): void {
       throw new BatonError("INTERNAL", "the records of an append follow its expected head without a gap");
     }
   }
-}
-
-/** Those whose present generation, as the engine knows it, is not the one they write under. */
-export function supersededWriters(
-  writers: AppendBatch["writers"],
-  generationOf: (client: ClientKey) => number | undefined,
-): ClientKey[] {
-  const superseded: ClientKey[] = [];
-  for (const writer of writers) {
-    if (generationOf(writer) !== writer.generation) {
-      superseded.push({ userId: writer.userId, clientId: writer.clientId });
-    }
-  }
-  return superseded;
 }
 
 /** Takes records as long as their frames fit into `maxBytes`; the first one always. */

@@ -1,8 +1,16 @@
 import { BatonError } from "../session/reasons.ts";
-import { assertBatch, conflictBytes, supersededWriters, takeBytes } from "./append-rules.ts";
+import { assertBatch, conflictBytes, takeBytes } from "./append-rules.ts";
 import { clientKeyText } from "./client-key.ts";
 import { createDoorbells } from "./doorbells.ts";
-import type { AppendBatch, AppendOutcome, LogRecord, LogState, SessionLog, StoredSnapshot } from "./session-log.ts";
+import type {
+  AppendBatch,
+  AppendOutcome,
+  ClientKey,
+  LogRecord,
+  LogState,
+  SessionLog,
+  StoredSnapshot,
+} from "./session-log.ts";
 
 interface MemoryClient {
   generation: number;
@@ -60,15 +68,15 @@ export function createMemoryLog(now: () => number): SessionLog {
         records: known ? readFrom(session, expectedHead + 1, headOf(session), conflictBytes) : [],
       };
     }
-    const clients = supersededWriters(
-      batch.writers,
-      (client) => session.clients.get(clientKeyText(client))?.generation,
-    );
-    if (clients.length > 0) return { kind: "superseded", clients };
-    for (const writer of batch.writers) {
-      const client = session.clients.get(clientKeyText(writer));
-      if (client !== undefined) client.lastClientSeq = writer.lastClientSeq;
+    const writers: (readonly [MemoryClient, lastClientSeq: number])[] = [];
+    const superseded: ClientKey[] = [];
+    for (const { userId, clientId, generation, lastClientSeq } of batch.writers) {
+      const client = session.clients.get(clientKeyText({ userId, clientId }));
+      if (client?.generation === generation) writers.push([client, lastClientSeq]);
+      else superseded.push({ userId, clientId });
     }
+    if (superseded.length > 0) return { kind: "superseded", clients: superseded };
+    for (const [client, lastClientSeq] of writers) client.lastClientSeq = lastClientSeq;
     for (const record of batch.records) {
       session.records.push(record);
       session.bytes += record.frame.length;
@@ -132,6 +140,13 @@ export function createMemoryLog(now: () => number): SessionLog {
     async latestSnapshot(sessionId, atMost = Number.POSITIVE_INFINITY) {
       assertOpen();
       return sessions.get(sessionId)?.snapshots.findLast(({ seq }) => seq <= atMost);
+    },
+
+    async dropSnapshot(sessionId, seq) {
+      assertOpen();
+      const session = sessions.get(sessionId);
+      if (session === undefined || seq === session.first - 1) return;
+      session.snapshots = session.snapshots.filter((snapshot) => snapshot.seq !== seq);
     },
 
     async trim(sessionId, throughSeq) {

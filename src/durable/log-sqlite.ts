@@ -6,7 +6,7 @@ import type { SessionLog } from "./session-log.ts";
 import { commitTogether } from "./sqlite-commit.ts";
 import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
 import { failureError, failureKind, isDamage } from "./sqlite-errors.ts";
-import { deleteSession, keepSecret, putSnapshot, renewEpoch, trim } from "./sqlite-maintain.ts";
+import { deleteSession, dropSnapshot, keepSecret, putSnapshot, renewEpoch, trim } from "./sqlite-maintain.ts";
 import { makeDataFolder, openDatabase, openError } from "./sqlite-open.ts";
 import { latestSoundSnapshot } from "./sqlite-read.ts";
 import { logStateOf } from "./sqlite-session.ts";
@@ -180,6 +180,8 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
         const session = store.soundSession(sessionId);
         return session && store.reading(session, () => latestSoundSnapshot(store.sql, session, atMost));
       }),
+
+    dropSnapshot: (sessionId, seq) => write((store) => dropSnapshot(store, sessionId, seq)),
 
     trim: (sessionId, throughSeq) => write((store, undo) => trim(store, sessionId, throughSeq, undo)),
 

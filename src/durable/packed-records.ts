@@ -20,19 +20,23 @@ export interface RecordPack {
 /** Bytes of a pack for each record, beside its frame. */
 export const recordOverheadBytes = 16;
 
+// One for all: a `DataView` of each pack costs more than to copy 16 bytes.
+const head = new Uint8Array(recordOverheadBytes);
+const headView = new DataView(head.buffer);
+
 /** `records` holds at least one. The frames are copied: the pack does not share memory with what it was made of. */
 export function packRecords(records: readonly LogRecord[], startChecksum: number): RecordPack {
   let size = 0;
   for (const { frame } of records) size += recordOverheadBytes + frame.length;
   const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
   let offset = 0;
   let checksum = startChecksum;
   for (const record of records) {
     checksum = chainChecksum(checksum, record);
-    view.setUint32(offset, record.frame.length);
-    view.setUint32(offset + 4, checksum);
-    view.setFloat64(offset + 8, record.payloadHash);
+    headView.setUint32(0, record.frame.length);
+    headView.setUint32(4, checksum);
+    headView.setFloat64(8, record.payloadHash);
+    bytes.set(head, offset);
     bytes.set(record.frame, offset + recordOverheadBytes);
     offset += recordOverheadBytes + record.frame.length;
   }
@@ -72,4 +76,29 @@ export function* unpackRecords(
     previous = record.checksum;
     offset = start + length;
   }
+}
+
+/** Joins packs that follow each other, up to `maxBytes` each; one that is larger by itself stays alone. */
+export function* joinPacks(packs: readonly RecordPack[], maxBytes: number): Generator<RecordPack, void> {
+  let group: RecordPack[] = [];
+  let bytes = 0;
+  for (const pack of packs) {
+    if (group.length > 0 && bytes + pack.bytes.length > maxBytes) {
+      yield joinGroup(group);
+      group = [];
+      bytes = 0;
+    }
+    group.push(pack);
+    bytes += pack.bytes.length;
+  }
+  yield joinGroup(group);
+}
+
+function joinGroup(group: readonly RecordPack[]): RecordPack {
+  const [first, last] = [group[0], group[group.length - 1]];
+  if (first === undefined || last === undefined) throw new Error("an empty group of packs");
+  const { firstSeq, startChecksum } = first;
+  const { lastSeq, endChecksum } = last;
+  const bytes = group.length === 1 ? first.bytes : Buffer.concat(group.map((pack) => pack.bytes));
+  return { firstSeq, lastSeq, startChecksum, endChecksum, bytes };
 }

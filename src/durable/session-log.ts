@@ -95,6 +95,8 @@ export interface SessionLog {
   putSnapshot(sessionId: string, snapshot: StoredSnapshot): Promise<void>;
   /** The newest one at or before `atMost` (default: the newest). */
   latestSnapshot(sessionId: string, atMost?: number): Promise<StoredSnapshot | undefined>;
+  /** Forgets the snapshot at this seq, unless the log was trimmed there: what is left is folded onto that one. */
+  dropSnapshot(sessionId: string, seq: number): Promise<void>;
   /**
    * Removes the records up to and including `throughSeq`, and the snapshots before it. Does nothing unless a snapshot
    * at exactly `throughSeq` is kept, so that what is left can always be folded.

@@ -16,6 +16,11 @@ export function putSnapshot(store: SqliteStore, name: string, { seq, bytes }: St
   store.sql.insertSnapshot.run(session.id, seq, crc32(bytes, seq), bytes);
 }
 
+export function dropSnapshot(store: SqliteStore, name: string, seq: number): void {
+  const session = store.soundSession(name);
+  if (session !== undefined && seq !== session.first - 1) store.sql.deleteSnapshot.run(session.id, seq);
+}
+
 export function trim(store: SqliteStore, name: string, throughSeq: number, undo: UndoList): void {
   const session = store.soundSession(name);
   if (session === undefined || throughSeq < session.first) return;

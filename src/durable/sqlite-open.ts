@@ -1,18 +1,16 @@
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { BatonError } from "../session/reasons.ts";
 import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
 import { failureKind, primary, primaryCode } from "./sqlite-errors.ts";
-import { applySchema } from "./sqlite-schema.ts";
+import { assertOwnFormat, createTables } from "./sqlite-schema.ts";
 
 /**
- * - EXCLUSIVE, set before the first access: the lock on the file is held until it is closed, so that memory may stand
- *   for the file, and a second relay is refused instead of interleaved. The WAL's index then lies in memory.
+ * - WAL: an append is written once, at the log's end; with the lock below its index lies in memory, without a file.
  * - FULL: in WAL mode every commit is synced; with NORMAL a power cut could take acked records.
  * - The cache holds the pages that appends touch; the WAL is cut back to 64 MiB after a checkpoint that came late.
  */
 const pragmas = [
-  "PRAGMA locking_mode = EXCLUSIVE",
   "PRAGMA journal_mode = WAL",
   "PRAGMA synchronous = FULL",
   "PRAGMA cache_size = -16384",
@@ -26,7 +24,6 @@ export function makeDataFolder(path: string): void {
   const folder = dirname(resolve(path));
   try {
     mkdirSync(folder, { recursive: true });
-    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw unusableFolder(folder, cause);
   }
@@ -52,9 +49,15 @@ export function openDatabase(driver: SqlDriver, path: string, waitMs: number): S
   try {
     db = driver.open(path);
     db.exec(`PRAGMA busy_timeout = ${waitMs}`);
+    // Before the first access: the lock on the file is then held until it is closed. Memory may stand for the file, and
+    // a second relay is refused instead of interleaved.
+    db.exec("PRAGMA locking_mode = EXCLUSIVE");
+    // Before anything else: also the change to WAL writes to the file, and another's is not touched.
+    const isNew = assertOwnFormat(db, path);
     for (const pragma of pragmas) db.exec(pragma);
+    // Takes the lock where reading has not done so already, and keeps it.
     db.exec("BEGIN IMMEDIATE");
-    applySchema(db, path);
+    if (isNew) createTables(db);
     db.exec("COMMIT");
     // From here on the lock is ours; should it ever be lost, waiting is the queue's, which lets others run meanwhile.
     db.exec("PRAGMA busy_timeout = 0");

@@ -40,28 +40,34 @@ const tables = [
 const pragma = (db: SqlConnection, name: string) => integerOf(db.prepare(`PRAGMA ${name}`).get() ?? {}, name);
 
 /**
- * Makes the tables in an empty file, within the caller's transaction, and refuses a file that is not this log's.
+ * Refuses a file that is not this log's, and tells whether it is empty still.
  *
  * @throws BatonError `LOG_UNAVAILABLE`
  */
-export function applySchema(db: SqlConnection, path: string): void {
+export function assertOwnFormat(db: SqlConnection, path: string): boolean {
   const owner = pragma(db, "application_id");
   const version = pragma(db, "user_version");
   const objects = integerOf(db.prepare("SELECT count(*) AS n FROM sqlite_schema").get() ?? {}, "n");
-  if (owner === 0 && version === 0 && objects === 0) {
-    for (const statement of tables) db.exec(statement);
-    db.exec(`PRAGMA application_id = ${applicationId}`);
-    db.exec(`PRAGMA user_version = ${formatVersion}`);
-  } else if (owner !== applicationId) {
+  if (owner === 0 && version === 0 && objects === 0) return true;
+  if (owner !== applicationId) {
     throw new BatonError(
       "LOG_UNAVAILABLE",
       `${path} is a database of another program; choose another data folder (BATON_DATA_DIR)`,
     );
-  } else if (version > formatVersion) {
+  }
+  if (version > formatVersion) {
     throw new BatonError(
       "LOG_UNAVAILABLE",
       `${path} was written by a newer Baton (format ${version}; this one reads up to ${formatVersion}); ` +
         "run the newer one, or choose another data folder (BATON_DATA_DIR)",
     );
   }
+  return false;
+}
+
+/** In an empty file, within the caller's transaction. */
+export function createTables(db: SqlConnection): void {
+  for (const statement of tables) db.exec(statement);
+  db.exec(`PRAGMA application_id = ${applicationId}`);
+  db.exec(`PRAGMA user_version = ${formatVersion}`);
 }

@@ -28,8 +28,8 @@ export interface SessionState {
   tailBytes: number;
   /** By `clientKeyText`; those that were asked for since the session was loaded. */
   clients: Map<string, ClientState>;
-  /** By client id: last numbers that the journal has and the clients table has not yet. */
-  unfoldedSeqs: Map<number, number>;
+  /** Those whose last number the journal has and the clients table has not yet. */
+  unfoldedClients: Set<ClientState>;
   clientsForgottenAtMs: number;
   /** Deleted: nothing of it needs to be kept. */
   gone: boolean;
@@ -49,7 +49,7 @@ export function newSession(id: number, name: string, epoch: string): SessionStat
     tail: [],
     tailBytes: 0,
     clients: new Map(),
-    unfoldedSeqs: new Map(),
+    unfoldedClients: new Set(),
     clientsForgottenAtMs: 0,
     gone: false,
   };

@@ -25,6 +25,7 @@ export function prepareStatements(db: SqlConnection) {
     clientByKey: p(
       "SELECT id, generation, last_client_seq FROM clients WHERE session = ? AND user_id = ? AND client_id = ?",
     ),
+    clientById: p("SELECT user_id, client_id, generation, last_client_seq FROM clients WHERE id = ?"),
     insertClient: p("INSERT INTO clients VALUES(NULL, ?, ?, ?, ?, 0, ?) RETURNING id"),
     claimClient: p("UPDATE clients SET generation = ?, last_used_ms = ? WHERE id = ?"),
     foldClient: p("UPDATE clients SET last_client_seq = ?, last_used_ms = ? WHERE id = ?"),
@@ -51,6 +52,7 @@ export function prepareStatements(db: SqlConnection) {
     snapshotAt: p("SELECT * FROM snapshots WHERE session = ? AND seq = ?"),
     snapshotsBefore: p("SELECT seq FROM snapshots WHERE session = ? AND seq <= ? ORDER BY seq DESC"),
     insertSnapshot: p("INSERT INTO snapshots VALUES(?, ?, ?, ?) ON CONFLICT DO NOTHING"),
+    deleteSnapshot: p("DELETE FROM snapshots WHERE session = ? AND seq = ?"),
     deleteSnapshots: p("DELETE FROM snapshots WHERE session = ? AND seq < ?"),
 
     secret: p("SELECT value FROM secrets WHERE name = ?"),

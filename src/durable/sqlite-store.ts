@@ -1,11 +1,11 @@
 import { BatonError } from "../session/reasons.ts";
-import { assertBatch, conflictBytes, supersededWriters, takeBytes } from "./append-rules.ts";
+import { assertBatch, conflictBytes, takeBytes } from "./append-rules.ts";
 import { chainStart } from "./chain.ts";
 import { clientKeyText } from "./client-key.ts";
 import { packRecords } from "./packed-records.ts";
 import type { AppendBatch, AppendOutcome, Claim, ClientKey, LogRecord, SessionListing } from "./session-log.ts";
-import { integerOf, type SqlConnection } from "./sqlite-driver.ts";
-import { Journal } from "./sqlite-journal.ts";
+import { integerOf, type SqlConnection, type SqlRow, textOf } from "./sqlite-driver.ts";
+import { Journal, type JournalWriter } from "./sqlite-journal.ts";
 import { assertHeadSegment, readRecords } from "./sqlite-read.ts";
 import { type ClientState, logStateOf, newSession, type SessionState, sessionOfRow } from "./sqlite-session.ts";
 import { prepareStatements, type Statements } from "./sqlite-statements.ts";
@@ -39,11 +39,14 @@ export class SqliteStore {
     this.journal = new Journal(this.sql);
     this.#options = options;
     const byId = new Map<number, SessionState>();
-    const damaged = this.journal.replay((id) => {
-      const session = byId.get(id) ?? this.#load(this.sql.sessionById.get(id));
-      if (session !== undefined) byId.set(id, session);
-      return session;
-    });
+    const damaged = this.journal.replay(
+      (id) => {
+        const session = byId.get(id) ?? this.#load(this.sql.sessionById.get(id));
+        if (session !== undefined) byId.set(id, session);
+        return session;
+      },
+      (session, id) => this.#clientById(session, id),
+    );
     for (const session of damaged) {
       options.damaged.add(session.id);
       this.#sessions.delete(session.name);
@@ -54,7 +57,7 @@ export class SqliteStore {
     return this.#sessions.get(name) ?? this.#load(this.sql.sessionByName.get(name));
   }
 
-  #load(row: ReturnType<Statements["sessionByName"]["get"]>): SessionState | undefined {
+  #load(row: SqlRow | undefined): SessionState | undefined {
     if (row === undefined) return undefined;
     const session = sessionOfRow(row);
     try {
@@ -79,9 +82,23 @@ export class SqliteStore {
     if (known !== undefined) return known;
     const row = this.sql.clientByKey.get(session.id, key.userId, key.clientId);
     if (row === undefined) return undefined;
-    const id = integerOf(row, "id");
-    const lastClientSeq = session.unfoldedSeqs.get(id) ?? integerOf(row, "last_client_seq");
-    const client = { id, generation: integerOf(row, "generation"), lastClientSeq };
+    return this.#addClient(session, text, integerOf(row, "id"), row);
+  }
+
+  /** All whose numbers are newer than the table are in memory after this, under their names. */
+  #clientById(session: SessionState, id: number): ClientState | undefined {
+    const row = this.sql.clientById.get(id);
+    if (row === undefined) return undefined;
+    const text = clientKeyText({ userId: textOf(row, "user_id"), clientId: textOf(row, "client_id") });
+    return session.clients.get(text) ?? this.#addClient(session, text, id, row);
+  }
+
+  #addClient(session: SessionState, text: string, id: number, row: SqlRow): ClientState {
+    const client = {
+      id,
+      generation: integerOf(row, "generation"),
+      lastClientSeq: integerOf(row, "last_client_seq"),
+    };
     session.clients.set(text, client);
     return client;
   }
@@ -137,20 +154,16 @@ export class SqliteStore {
       const from = known ? batch.expectedHead + 1 : session.head + 1;
       return { kind: "conflict", records: this.read(session, from, session.head, conflictBytes) };
     }
-    const superseded = supersededWriters(batch.writers, (key) => this.#client(session, key)?.generation);
+    const writers: JournalWriter[] = [];
+    const superseded: ClientKey[] = [];
+    for (const { userId, clientId, generation, lastClientSeq } of batch.writers) {
+      const client = this.#client(session, { userId, clientId });
+      if (client?.generation === generation) writers.push({ client, lastClientSeq });
+      else superseded.push({ userId, clientId });
+    }
     if (superseded.length > 0) return { kind: "superseded", clients: superseded };
-    const writers = batch.writers.map((writer) => {
-      const client = this.#client(session, writer);
-      if (client === undefined) throw new Error("a client went missing");
-      return { client, before: client.lastClientSeq, after: writer.lastClientSeq };
-    });
     const pack = packRecords(batch.records, session.headChecksum);
-    const seqs = writers.map(({ client, after }) => [client.id, after] as const);
-    this.journal.append(session, pack, seqs, this.#options.now(), undo);
-    for (const { client, after } of writers) client.lastClientSeq = after;
-    undo.add(() => {
-      for (const { client, before } of writers) client.lastClientSeq = before;
-    });
+    this.journal.append(session, pack, writers, this.#options.now(), undo);
     return { kind: "appended" };
   }
 

@@ -96,20 +96,22 @@ async function attemptJoin(
     room.fail(new BatonError("EPOCH_CHANGED"));
     return undefined;
   }
-  const stored = await storedState(relay, identity.sessionId, early);
+  const stored = await storedState(relay, state, early);
   if (call.signal.aborted) throw new BatonError("CLIENT_SILENT");
   // From here on nothing waits: what is planned is what is read.
   if (room.ended !== undefined) return undefined;
   const plan = planJoin(state, room.first, request);
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq !== early.storedSnapshotSeq) return undefined;
-  const from = stored ?? state;
-  const last = lastClientSeq(from, identity.key);
+  assertPlace(relay, room, identity, writes);
+  // Where an old snapshot stands in for what was trimmed, the Welcome counts as of that; what follows tells the rest.
+  const last = lastClientSeq(stored ?? state, identity.key);
+  const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
   const reader = new Reader({
     outlet,
     source: room.source(identity),
     key: identity.key,
-    ackFrom: writes ? Math.min(last + 1, pendingFrom === 0 ? last + 1 : pendingFrom) : Number.POSITIVE_INFINITY,
+    ackFrom: writes ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
     now: relay.now,
@@ -147,15 +149,14 @@ async function claim(relay: Relay, room: Room, { sessionId, userId, clientId }: 
     room.fail(new BatonError("EPOCH_CHANGED"));
     return undefined;
   }
-  // What was on its way when the claim was made is in the log now: it belongs to what the Welcome tells.
-  if (claimed.head > room.state.head) await room.pipeline.settled();
-  if (room.ended !== undefined) return undefined;
-  if (claimed.head > room.state.head) await room.pipeline.catchUp(claimed.head);
-  return claimed.generation;
+  // What was in the log when the claim was made belongs to what the Welcome tells.
+  await room.pipeline.catchUp(claimed.head);
+  return room.ended === undefined ? claimed.generation : undefined;
 }
 
 function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
-  if (room.participantOf(identity.key) !== undefined) return;
+  // It takes the place of its own older stream.
+  if (room.participantOf(identity.key)?.mayWrite === writes) return;
   const { writers, readers, userStreams, userSessions } = relay.limits;
   const alike = room.count(({ mayWrite }) => mayWrite === writes);
   if (alike >= (writes ? writers : readers)) {
@@ -170,11 +171,16 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
 /** When somebody who found no place may try again. */
 const fullRetryMs = 10_000;
 
-async function storedState(relay: Relay, sessionId: string, plan: JoinPlan): Promise<SessionState | undefined> {
+/** The snapshot that stands in for what was trimmed, as one of the present epoch. */
+async function storedState(
+  relay: Relay,
+  { sessionId, epoch }: SessionState,
+  plan: JoinPlan,
+): Promise<SessionState | undefined> {
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq === 0) return undefined;
   const stored = await relay.log.latestSnapshot(sessionId, plan.storedSnapshotSeq);
   if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
-  return decodeSnapshot(sessionId, stored.bytes);
+  return { ...decodeSnapshot(sessionId, stored.bytes), epoch };
 }
 
 function snapshotOf(

@@ -1,9 +1,11 @@
+import type { MessageShape } from "@bufbuild/protobuf";
 import { assertMayEnter } from "../auth/principal.ts";
 import type { LogState } from "../durable/session-log.ts";
 import type { GetSnapshotRequestSchema, ReadLogRequestSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
+import { tokenTimes } from "../session/token-clock.ts";
 import { authenticate } from "./authenticate.ts";
 import { assertSessionId } from "./join.ts";
 import { loadState } from "./load.ts";
@@ -11,14 +13,14 @@ import { concat } from "./reader.ts";
 import type { Relay } from "./relay.ts";
 import type { StreamCall, StreamHandler } from "./stream.ts";
 import { encodeFrame, jsonFrameFrom } from "./wire/envelope.ts";
+import { within } from "./within.ts";
 
 const chunkBytes = 256 * 1024;
 
 /** `ReadLog`: a range of the log, as it was sent. */
 export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema> {
   return async (call) => {
-    const request = await onlyRequest(call);
-    const kept = await sessionOf(relay, call.headers, request);
+    const { request, kept, write } = await openReading(relay, call);
     const from = request.fromSeq === 0n ? kept.first : Number(request.fromSeq);
     const to = request.toSeq === 0n ? kept.head : Math.min(Number(request.toSeq), kept.head);
     if (from < kept.first || from > kept.head + 1) {
@@ -32,7 +34,7 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
       const frames = records.map(({ frame }) =>
         outlet.form === "json" ? jsonFrameFrom(SessionMessageSchema, frame) : frame,
       );
-      await outlet.write(concat(frames));
+      await write(concat(frames));
     }
     outlet.end();
   };
@@ -41,8 +43,7 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
 /** `GetSnapshot`: the session folded up to a record, in parts. */
 export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotRequestSchema> {
   return async (call) => {
-    const request = await onlyRequest(call);
-    const kept = await sessionOf(relay, call.headers, request);
+    const { request, kept, write } = await openReading(relay, call);
     const at = request.atSeq === 0n ? kept.head : Number(request.atSeq);
     if (at > kept.head || at < kept.first - 1) {
       throw new BatonError("SEQ_OUT_OF_RANGE", `the log keeps ${kept.first} to ${kept.head}`);
@@ -51,30 +52,47 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
     const { outlet, signal } = call;
     for (const part of snapshotParts(state)) {
       if (signal.aborted) break;
-      await outlet.write(encodeFrame(SnapshotSchema, part, outlet.form));
+      await write(encodeFrame(SnapshotSchema, part, outlet.form));
     }
     outlet.end();
   };
 }
 
-type LogRequestSchema = typeof ReadLogRequestSchema | typeof GetSnapshotRequestSchema;
+type ReadingSchema = typeof ReadLogRequestSchema | typeof GetSnapshotRequestSchema;
 
-async function onlyRequest<I extends LogRequestSchema>(call: StreamCall<I>) {
-  for await (const { message } of call.inbound) return message;
-  throw new BatonError("MALFORMED", "the call takes one request");
+interface Reading<I extends ReadingSchema> {
+  readonly request: MessageShape<I>;
+  /** The session as the log keeps it. */
+  readonly kept: LogState;
+  /** Writes when the peer has room; rejects when it may no longer read, or does not. */
+  write(frames: Uint8Array): Promise<void>;
 }
 
-/** The session as the log keeps it, for whoever may read it. */
-async function sessionOf(
-  relay: Relay,
-  headers: Headers,
-  { sessionId, epoch }: { readonly sessionId: string; readonly epoch: string },
-): Promise<LogState> {
-  const principal = await authenticate(relay, headers);
+/** The request of whoever may read its session. A call without a token, or without a request, is not kept waiting for. */
+async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCall<I>): Promise<Reading<I>> {
+  const principal = await authenticate(relay, call.headers);
+  const first = await within(
+    relay.limits.firstMessageMs,
+    call.inbound[Symbol.asyncIterator]().next(),
+    "FIRST_MESSAGE_TIMEOUT",
+  );
+  if (first.done === true) throw new BatonError("MALFORMED", "the call takes one request");
+  const request = first.value.message;
+  const { sessionId, epoch } = request;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
   const kept = await relay.log.describe(sessionId);
   if (kept === undefined || kept.head === 0) throw new BatonError("SESSION_NOT_FOUND");
   if (epoch !== "" && epoch !== kept.epoch) throw new BatonError("EPOCH_CHANGED");
-  return kept;
+  const { endsAtMs } = tokenTimes(principal, relay.now(), relay.limits.tokenSkewMs);
+  return {
+    request,
+    kept,
+    async write(frames) {
+      if (relay.rooms.closing !== undefined) throw relay.rooms.closing;
+      if (relay.now() >= endsAtMs) throw new BatonError("TOKEN_EXPIRED");
+      const behind = call.outlet.write(frames);
+      if (behind !== undefined) await within(relay.limits.slowReaderMs, behind, "SLOW_CONSUMER");
+    },
+  };
 }

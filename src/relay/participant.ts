@@ -3,7 +3,7 @@ import type { Limits } from "../session/limits.ts";
 import type { Refusal } from "../session/refusal.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
-import { ackPayload, faultPayload, type Identity } from "./payload.ts";
+import { faultPayload, type Identity } from "./payload.ts";
 import { Rate } from "./rate.ts";
 import type { Reader } from "./reader.ts";
 
@@ -27,6 +27,8 @@ export class Participant {
   #principal: Principal;
   #tokenTimes: TokenTimes;
   readonly #skewMs: number;
+  /** Whether its token let it only read when it joined: its resume token then names no claim. */
+  readonly joinedAsReader: boolean;
   /** The claim under which it writes; 0 = it has none, since its token lets it only read. */
   generation: number;
   lastHeardMs: number;
@@ -37,6 +39,8 @@ export class Participant {
   unackedBytes = 0;
   /** The coming end of its token was told. */
   toldExpiring = false;
+  #unanswered = 0;
+  #answerWaiters: (() => void)[] = [];
   /** When a stream that was told to go away is ended. */
   endsAtMs: number | undefined;
 
@@ -59,6 +63,7 @@ export class Participant {
     this.#principal = options.principal;
     this.#tokenTimes = tokenTimes(options.principal, nowMs, this.#skewMs);
     this.generation = options.generation;
+    this.joinedAsReader = options.generation === 0;
     this.rate = new Rate(limits.messagesPerSecond, limits.messagesBurst, nowMs);
     this.joinedAtMs = nowMs;
     this.lastHeardMs = nowMs;
@@ -88,16 +93,28 @@ export class Participant {
     return this.generation > 0;
   }
 
+  /** Resolves when each of its messages has been answered. */
+  async answered(): Promise<void> {
+    if (this.#unanswered === 0) return;
+    await new Promise<void>((resolve) => this.#answerWaiters.push(resolve));
+  }
+
   /** An origin for one message of `bytes`. */
   origin(bytes: number): Origin {
     this.unackedBytes += bytes;
+    this.#unanswered += 1;
+    const settle = () => {
+      this.unackedBytes -= bytes;
+      this.#unanswered -= 1;
+      if (this.#unanswered > 0) return;
+      for (const resolve of this.#answerWaiters.splice(0)) resolve();
+    };
     return {
-      logged: () => {
-        this.unackedBytes -= bytes;
-      },
+      logged: settle,
       answered: (clientSeq, answer) => {
-        this.unackedBytes -= bytes;
-        this.reader.tell(answer.kind === "repeated" ? ackPayload(answer.logged) : faultPayload(answer, clientSeq));
+        settle();
+        if (answer.kind === "repeated") this.reader.repeat(answer.logged);
+        else this.reader.tell(faultPayload(answer, clientSeq));
       },
     };
   }

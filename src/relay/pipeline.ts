@@ -45,7 +45,10 @@ export class Pipeline {
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
-  #waiters: (() => void)[] = [];
+  #idleWaiters: (() => void)[] = [];
+  /** Of those who wait for the batch in flight. */
+  #batchWaiters: (() => void)[] = [];
+  #inFlight = false;
 
   constructor(context: RelayContext, state: SessionState, listener: PipelineListener) {
     this.#context = context;
@@ -78,19 +81,30 @@ export class Pipeline {
     this.#sequencer.supersede(key, generation);
   }
 
+  /** The newest claim of a client that is known here; 0 = none. */
+  claimOf(key: string): number {
+    return this.#sequencer.claimOf(key);
+  }
+
   /** Resolves when nothing that was submitted is unanswered. */
   async settled(): Promise<void> {
     if (this.idle) return;
-    await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
-  /** Reads what others put into the log up to `head`, where it is not here yet. */
+  /**
+   * Resolves when the state has come to `head`, which the log is known to have reached. What is missing is either in the
+   * batch that is in flight, or others put it there, and it is read. It does not wait for a busy session to be quiet.
+   */
   async catchUp(head: number): Promise<void> {
     while (this.#ended === undefined && this.state.head < head) {
-      await this.settled();
+      if (this.#inFlight) {
+        await new Promise<void>((resolve) => this.#batchWaiters.push(resolve));
+        continue;
+      }
       const records = await this.#context.log.read(this.state.sessionId, this.state.head + 1, head, catchUpBytes);
-      // A batch of this instance may have gone in while it was read: then it is read again, from behind that.
-      if (!this.idle || (records[0] !== undefined && records[0].seq !== this.state.head + 1)) continue;
+      // A batch of this instance may have gone meanwhile: then it is looked at anew.
+      if (this.#inFlight || (records[0] !== undefined && records[0].seq !== this.state.head + 1)) continue;
       if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
       this.#follow(records);
     }
@@ -122,12 +136,17 @@ export class Pipeline {
         const { batch, answers } = this.#sequencer.next(this.#context.now());
         this.#answer(answers);
         if (batch === undefined) break;
+        this.#inFlight = true;
         await this.#append(batch);
+        this.#inFlight = false;
+        this.#batchWaiters = release(this.#batchWaiters);
       }
     } catch (error) {
       this.#listener.failed(error instanceof BatonError ? error : this.#foreign(error));
     } finally {
       this.#driving = false;
+      this.#inFlight = false;
+      this.#batchWaiters = release(this.#batchWaiters);
       this.#release();
     }
   }
@@ -190,10 +209,7 @@ export class Pipeline {
   }
 
   #release(): void {
-    if (!this.idle) return;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const resolve of waiters) resolve();
+    if (this.idle) this.#idleWaiters = release(this.#idleWaiters);
   }
 
   #foreign(cause: unknown): BatonError {
@@ -201,6 +217,12 @@ export class Pipeline {
     logger.error("a room failed", { session: sessionId, error: cause instanceof Error ? cause.name : "unknown" });
     return new BatonError("INTERNAL", undefined, { cause });
   }
+}
+
+/** Lets all go who wait, and returns the empty list of those who wait now. */
+function release(waiters: readonly (() => void)[]): (() => void)[] {
+  for (const resolve of waiters) resolve();
+  return [];
 }
 
 function encodeBatch({ epoch, expectedHead, records, writers }: Batch<Origin>): AppendBatch {

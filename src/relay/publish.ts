@@ -15,7 +15,7 @@ import { authenticate } from "./authenticate.ts";
 import { assertSessionId } from "./join.ts";
 import type { Origin, Participant } from "./participant.ts";
 import { ackPayload, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
-import { Rate } from "./rate.ts";
+import type { Rate } from "./rate.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
@@ -32,11 +32,12 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
   const participant = room.participantOf(identity.key);
   if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
   if (participant !== undefined && request.resumeToken !== "") await heard(relay, room, participant, principal);
-  const voice = new PublishVoice(relay, identity, principal, generation, participant);
+  const voice = new PublishVoice(sender, principal, participant);
   for (const message of request.messages) {
-    await receive(relay, room, voice, message, encodedBytes(message));
-    // It stops at the first fault; what waits for the log does not hold up what comes behind it.
+    // Logged messages go on together, and the core takes none behind one that was refused. All else waits for them.
+    if (!isLogged(message)) await voice.replies();
     if (voice.faulted) break;
+    await receive(relay, room, voice, message, encodedBytes(message));
   }
   const replies = await voice.replies();
   return create(PublishResponseSchema, {
@@ -56,6 +57,12 @@ interface Sender {
   readonly room: Room;
   readonly identity: Identity;
   readonly generation: number;
+  readonly rate: Rate;
+}
+
+function isLogged({ payload }: SessionMessage): boolean {
+  if (payload.case === "custom") return !payload.value.ephemeral;
+  return payload.case === "edit" || payload.case === "comment";
 }
 
 async function senderOf(relay: Relay, request: PublishRequest, principal: Principal): Promise<Sender> {
@@ -68,20 +75,25 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
     const key = clientKey(userId, claims.clientId);
     const live = room.participantOf(key);
     // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
-    const generation = claims.generation === 0 && live !== undefined ? live.generation : claims.generation;
-    return { room, identity: { sessionId, userId, clientId: claims.clientId, key }, generation };
+    const generation = claims.generation === 0 && live?.joinedAsReader === true ? live.generation : claims.generation;
+    const rate = live?.rate ?? room.unseenRate(userId);
+    return { room, identity: { sessionId, userId, clientId: claims.clientId, key }, generation, rate };
   }
   if (!clientIdPattern.test(clientId)) throw new BatonError("CLIENT_ID_INVALID");
   const room = await relay.rooms.open(sessionId);
   const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
-  if (!mayWrite(principal.scopes)) return { room, identity, generation: 0 };
+  // The call itself counts: it claims, and new client ids cost nothing.
+  const rate = room.unseenRate(userId);
+  const retryAfterMs = rate.take(relay.now());
+  if (retryAfterMs > 0) throw new BatonError("RATE_LIMITED", undefined, { retryAfterMs });
+  if (!mayWrite(principal.scopes)) return { room, identity, generation: 0, rate };
   const claim = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
   if (claim.epoch !== room.state.epoch) {
     room.fail(new BatonError("EPOCH_CHANGED"));
     throw new BatonError("EPOCH_CHANGED");
   }
   room.claimed(identity, claim.generation);
-  return { room, identity, generation: claim.generation };
+  return { room, identity, generation: claim.generation, rate };
 }
 
 /** Its stream down lives, and lives on the newer of the two tokens. */
@@ -113,34 +125,35 @@ class PublishVoice implements Voice {
   readonly generation: number;
   readonly rate: Rate;
   readonly receivedBytes = 0;
+  readonly call = { broken: false };
   unackedBytes = 0;
-  faulted = false;
   readonly #tokenOfCall: Principal;
   readonly #participant: Participant | undefined;
   readonly #replies: (RelayPayload | Promise<RelayPayload>)[] = [];
 
-  constructor(
-    relay: Relay,
-    identity: Identity,
-    principal: Principal,
-    generation: number,
-    participant: Participant | undefined,
-  ) {
-    const { messagesPerSecond, messagesBurst } = relay.limits;
+  constructor({ identity, generation, rate }: Sender, principal: Principal, participant: Participant | undefined) {
     this.identity = identity;
     this.generation = generation;
-    this.rate = participant?.rate ?? new Rate(messagesPerSecond, messagesBurst, relay.now());
+    this.rate = rate;
     this.#tokenOfCall = principal;
     this.#participant = participant;
   }
 
-  /** A rotation among its messages counts for those behind it. */
+  /** What both the call's token and the stream's allow: whichever was rotated to less, counts. */
   get principal(): Principal {
-    return this.#participant?.principal ?? this.#tokenOfCall;
+    const stream = this.#participant?.principal;
+    if (stream === undefined) return this.#tokenOfCall;
+    const scopes = [...this.#tokenOfCall.scopes].filter((scope) => stream.scopes.has(scope));
+    return { ...this.#tokenOfCall, scopes: new Set(scopes) };
+  }
+
+  /** Something was refused: nothing behind it is taken. */
+  get faulted(): boolean {
+    return this.call.broken;
   }
 
   tell(payload: RelayPayload): void {
-    if (payload.case === "fault") this.faulted = true;
+    if (payload.case === "fault") this.call.broken = true;
     this.#replies.push(payload);
   }
 
@@ -154,15 +167,19 @@ class PublishVoice implements Voice {
     );
     return {
       logged: (logged) => settle(ackPayload(logged)),
-      answered: (clientSeq, answer) =>
-        settle(answer.kind === "repeated" ? ackPayload(answer.logged) : faultPayload(answer, clientSeq)),
+      answered: (clientSeq, answer) => {
+        if (answer.kind === "refused") this.call.broken = true;
+        settle(answer.kind === "repeated" ? ackPayload(answer.logged) : faultPayload(answer, clientSeq));
+      },
     };
   }
 
   /** Up to and including the first fault. */
   async replies(): Promise<readonly RelayPayload[]> {
     const all = await Promise.all(this.#replies);
-    const fault = all.findIndex((payload) => payload.case === "fault");
-    return fault === -1 ? all : all.slice(0, fault + 1);
+    const at = all.findIndex((payload) => payload.case === "fault");
+    const fault = all[at];
+    if (fault?.case === "fault" && fault.value.reason === "SUPERSEDED") throw new BatonError("SUPERSEDED");
+    return at === -1 ? all : all.slice(0, at + 1);
   }
 }

@@ -12,6 +12,11 @@ export class Rate {
     this.#atMs = nowMs;
   }
 
+  /** Whether nothing has been taken for so long that it is as a new one. */
+  isFull(nowMs: number): boolean {
+    return this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs >= this.#burst;
+  }
+
   /** Takes one; 0 = taken, otherwise the ms after which there is one. A clock that runs backwards gives nothing. */
   take(nowMs: number): number {
     this.#left = Math.min(this.#burst, this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs);

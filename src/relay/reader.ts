@@ -3,8 +3,8 @@ import type { LogRecord } from "../durable/session-log.ts";
 import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
-import { clientKey } from "../session/state.ts";
-import { ackPayload, type RelayPayload } from "./payload.ts";
+import { clientKey, type LoggedMessage } from "../session/state.ts";
+import { type Acked, ackPayload, type RelayPayload } from "./payload.ts";
 import type { Ring, RingEntry } from "./ring.ts";
 import type { Outlet } from "./stream.ts";
 import { envelopeBytes, jsonFrameFrom } from "./wire/envelope.ts";
@@ -17,8 +17,8 @@ export interface ReaderSource {
   readLog(from: number, maxBytes: number): Promise<readonly LogRecord[]>;
   /** The newest frame of each client and kind that is not logged, of ring entries [from, to); `key`'s own left out. */
   conflated(from: number, to: number, key: string): readonly Uint8Array[];
-  /** A message of the relay's own as a frame. */
-  encode(payload: RelayPayload, form: Outlet["form"]): Uint8Array;
+  /** A message of the relay's own as a frame; `timestampMs` defaults to now. */
+  encode(payload: RelayPayload, form: Outlet["form"], timestampMs?: number): Uint8Array;
 }
 
 /** What it is fed from. Behind each of the first two comes the next. */
@@ -27,7 +27,7 @@ type Feed =
   | { readonly kind: "log"; readonly reading: boolean }
   | { readonly kind: "ring" };
 
-/** Bytes that one read of the log may bring, and one write may take. */
+/** Bytes that one read of the log may bring, and after which a write takes no more frames. */
 const logChunkBytes = 256 * 1024;
 /** Bytes of answers that may wait for a reader that is behind. */
 const maxControlBytes = 256 * 1024;
@@ -107,13 +107,19 @@ export class Reader {
   }
 
   /** An answer to this participant alone. It goes before what it has not read yet. */
-  tell(payload: RelayPayload): void {
+  tell(payload: RelayPayload, timestampMs?: number): void {
     if (this.#ended) return;
-    const frame = this.#source.encode(payload, this.outlet.form);
+    const frame = this.#source.encode(payload, this.outlet.form, timestampMs);
     this.#control.push(frame);
     this.#controlBytes += frame.length;
     if (this.#controlBytes > maxControlBytes) this.#fail(new BatonError("SLOW_CONSUMER"));
     else this.pump();
+  }
+
+  /** Says an Ack again, unless it is still to come at its place of the order. */
+  repeat(logged: LoggedMessage): void {
+    const isToCome = logged.seq >= this.#nextSeq && logged.clientSeq >= this.ackFrom;
+    if (!isToCome) this.tell(ackPayload(logged), logged.timestampMs || undefined);
   }
 
   /** The ring has an entry of its own client. */
@@ -193,11 +199,7 @@ export class Reader {
     }
     const own = this.#own[0];
     if (own === this.#position) {
-      this.#own.shift();
-      const entry = ring.entry(own);
-      this.#advance(own + 1);
-      const frame = this.#ownFrame(entry);
-      if (frame !== undefined) this.#write(frame);
+      this.#passOwn();
       return true;
     }
     const to = own ?? ring.end;
@@ -207,12 +209,30 @@ export class Reader {
       this.#write(frame);
       return true;
     }
-    for (const run of ring.runs(this.#position, to)) {
-      this.#advance(run.to);
+    const runs = ring.runs(this.#position, to);
+    for (let index = 0; index < runs.length && !this.#blocked && !this.#ended; index++) {
+      const run = runs[index];
+      if (run === undefined) break;
+      this.#nextSeq = run.head + 1;
+      this.#position = run.to;
       this.#write(run.bytes);
-      if (this.#blocked || this.#ended) break;
     }
     return true;
+  }
+
+  /** What its client is told of entries of its own that lie behind one another, in one write. */
+  #passOwn(): void {
+    const { ring } = this.#source;
+    const frames: Uint8Array[] = [];
+    for (let bytes = 0; this.#own[0] === this.#position && bytes < logChunkBytes; ) {
+      this.#own.shift();
+      const frame = this.#ownFrame(ring.entry(this.#position));
+      this.#advance(this.#position + 1);
+      if (frame === undefined) continue;
+      frames.push(frame);
+      bytes += frame.length;
+    }
+    if (frames.length > 0) this.#write(concat(frames));
   }
 
   #advance(to: number): void {
@@ -221,13 +241,14 @@ export class Reader {
   }
 
   /** What its client is told of its own entry: nothing, an Ack, or, where it forgot it, the whole. */
-  #ownFrame({ seq, clientSeq, version, frame }: RingEntry): Uint8Array | undefined {
+  #ownFrame({ seq, clientSeq, version, timestampMs, frame }: RingEntry): Uint8Array | undefined {
     if (seq === 0) return undefined;
-    return clientSeq >= this.ackFrom ? this.#ackFrame(clientSeq, seq, version) : this.#inForm(frame);
+    return clientSeq >= this.ackFrom ? this.#ackFrame({ clientSeq, seq, version }, timestampMs) : this.#inForm(frame);
   }
 
-  #ackFrame(clientSeq: number, seq: number, version: number): Uint8Array {
-    return this.#source.encode(ackPayload({ clientSeq, seq, version }), this.outlet.form);
+  /** An Ack has its record's time: a client takes from it what the others take from the record. */
+  #ackFrame(acked: Acked, timestampMs: number): Uint8Array {
+    return this.#source.encode(ackPayload(acked), this.outlet.form, timestampMs);
   }
 
   #inForm(frame: Uint8Array): Uint8Array {
@@ -249,19 +270,24 @@ export class Reader {
         this.#write(concat(records.map((record) => this.#recordFrame(record))));
         this.pump();
       },
-      (error: unknown) => this.#fail(error),
+      (error: unknown) => {
+        const trimmed = error instanceof BatonError && error.reason === "SEQ_OUT_OF_RANGE";
+        // So far behind that the log no longer reaches back: a new stream is resynced.
+        this.#fail(trimmed ? new BatonError("SLOW_CONSUMER") : error);
+      },
     );
   }
 
   #recordFrame({ frame }: LogRecord): Uint8Array {
     if (!Number.isFinite(this.ackFrom)) return this.#inForm(frame);
-    const { userId, clientId, clientSeq, seq, payload } = fromBinary(
+    const { userId, clientId, clientSeq, seq, timestamp, payload } = fromBinary(
       SessionMessageSchema,
       frame.subarray(envelopeBytes),
     );
     const isOwn = clientKey(userId, clientId) === this.#key && Number(clientSeq) >= this.ackFrom;
     if (!isOwn) return this.#inForm(frame);
-    return this.#ackFrame(Number(clientSeq), Number(seq), payload.case === "edit" ? payload.value.version : 0);
+    const version = payload.case === "edit" ? payload.value.version : 0;
+    return this.#ackFrame({ clientSeq: Number(clientSeq), seq: Number(seq), version }, Number(timestamp));
   }
 
   #write(frames: Uint8Array): void {

@@ -23,6 +23,8 @@ export interface Voice {
   readonly receivedBytes: number;
   /** Says something to it alone. */
   tell(payload: RelayPayload): void;
+  /** Of a call that stops at its first refusal; undefined on a stream. */
+  readonly call?: { broken: boolean };
   /** Where the answer to its next logged message goes. */
   origin(bytes: number): Origin;
 }
@@ -70,11 +72,12 @@ export async function receive(
     }
     case "presence": {
       const { status, displayName } = payload.value;
-      const changes =
-        status === Status.LEFT
-          ? room.roster.left(identity.key)
-          : room.roster.says(identity.key, status, displayName.slice(0, maxDisplayNameLength), nowMs);
-      return room.tell(changes);
+      if (status === Status.LEFT) return room.tell(room.roster.left(identity.key));
+      // Whoever said that it leaves, and then goes on, is there again.
+      if (room.participantOf(identity.key)?.mayWrite === true && room.roster.get(identity.key) === undefined) {
+        room.tell(room.roster.joined(identity.userId, identity.clientId, nowMs));
+      }
+      return room.tell(room.roster.says(identity.key, status, displayName.slice(0, maxDisplayNameLength), nowMs));
     }
     case "heartbeat": {
       const { sentAt, echo } = payload.value;
@@ -111,7 +114,9 @@ function submit(
   bytes: number,
   refused: Refusal | undefined,
 ): void {
-  const limited = checkRate(relay, voice) ?? checkUnacked(voice, bytes, relay.limits);
+  // Without a claim nothing it sends can come into the log; what it sent under one before, its Welcome told of.
+  const unclaimed = voice.generation === 0 ? (refused ?? refuse("SCOPE_MISSING")) : undefined;
+  const limited = checkRate(relay, voice) ?? unclaimed ?? checkUnacked(voice, bytes, relay.limits);
   if (limited !== undefined) {
     voice.tell(faultPayload(limited, clientSeq));
     return;
@@ -128,6 +133,7 @@ function submit(
     payloadHash: hashPayload(payload),
     isAdmin: principal.scopes.has("session:admin"),
     refusal: refused,
+    call: voice.call,
   };
   room.pipeline.submit(voice.origin(bytes), submission, bytes);
 }

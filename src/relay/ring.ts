@@ -9,6 +9,8 @@ export interface RingEntry {
   readonly sender: string;
   /** The sender's own number of it; 0 for what is not logged. */
   readonly clientSeq: number;
+  /** Of the message, ms since the Unix epoch. */
+  readonly timestampMs: number;
   /** The file version that an edit made; 0 for others. */
   readonly version: number;
 }
@@ -18,11 +20,15 @@ export interface Run {
   readonly bytes: Uint8Array;
   /** One past the last of them. */
   readonly to: number;
+  /** The last record at or before the last of them in the ring's order. */
+  readonly head: number;
 }
 
 interface Segment {
   readonly bytes: Uint8Array;
   used: number;
+  /** One past the last entry that lies in it. */
+  to: number;
 }
 
 interface Slot extends RingEntry {
@@ -48,7 +54,7 @@ export class Ring {
   #base = 0;
   #first = 0;
   #bytes = 0;
-  #segment: Segment = { bytes: new Uint8Array(0), used: 0 };
+  #segment: Segment = { bytes: new Uint8Array(0), used: 0, to: 0 };
   #lastRuns: { readonly from: number; readonly to: number; readonly runs: readonly Run[] } = {
     from: 0,
     to: 0,
@@ -77,6 +83,7 @@ export class Ring {
     segment.used += frame.length;
     const kept = segment.bytes.subarray(start, segment.used);
     this.#slots.push({ ...entry, frame: kept, segment, start, json: undefined });
+    segment.to = this.end;
     this.#bytes += frame.length;
     while (this.#bytes > this.#maxBytes && this.#first < this.end - 1) this.#dropFirst();
     return this.end - 1;
@@ -88,20 +95,17 @@ export class Ring {
 
   /**
    * The entries [from, to) as runs of bytes: one for each segment that they lie in, so none is much larger than a
-   * segment. Everybody who keeps up asks for the same ones, so the last answer is kept.
+   * segment. Everybody who keeps up asks for the same ones, so the last answer is kept; whoever does not asks for its
+   * own, so one is found without a look at the entries between.
    */
   runs(from: number, to: number): readonly Run[] {
     if (from === this.#lastRuns.from && to === this.#lastRuns.to) return this.#lastRuns.runs;
     const runs: Run[] = [];
     for (let at = from; at < to; ) {
       const { segment, start } = this.#slot(at);
-      let end = start;
-      for (; at < to; at++) {
-        const next = this.#slot(at);
-        if (next.segment !== segment) break;
-        end = next.start + next.frame.length;
-      }
-      runs.push({ bytes: segment.bytes.subarray(start, end), to: at });
+      at = Math.min(segment.to, to);
+      const last = this.#slot(at - 1);
+      runs.push({ bytes: segment.bytes.subarray(start, last.start + last.frame.length), to: at, head: last.head });
     }
     this.#lastRuns = { from, to, runs };
     return runs;
@@ -140,7 +144,7 @@ export class Ring {
     const present = this.#segment;
     if (present.used + length <= present.bytes.length) return present;
     const grown = Math.min(Math.max(present.bytes.length * 2, firstSegmentBytes), largestSegmentBytes);
-    this.#segment = { bytes: new Uint8Array(Math.max(grown, length)), used: 0 };
+    this.#segment = { bytes: new Uint8Array(Math.max(grown, length)), used: 0, to: this.end };
     return this.#segment;
   }
 

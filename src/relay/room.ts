@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
+import type { Principal } from "../auth/principal.ts";
 import type { BusMessage } from "../durable/session-bus.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
@@ -8,8 +9,9 @@ import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { Participant } from "./participant.ts";
-import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
+import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
+import { Rate } from "./rate.ts";
 import type { ReaderSource } from "./reader.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
@@ -31,10 +33,13 @@ export class Room {
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
   readonly #ephemerals = new Ephemerals();
+  readonly #unseenRates = new Map<string, Rate>();
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
-  /** Since when nobody is in it, ms since the Unix epoch. */
+  /** Before that no token of a participant ends. */
+  #earliestEndMs = Number.POSITIVE_INFINITY;
+  /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
   constructor(context: RelayContext, state: SessionState, first: number) {
@@ -79,6 +84,14 @@ export class Room {
     return count;
   }
 
+  /** What a user may send in this session by calls that belong to no stream, whatever clients they name. */
+  unseenRate(userId: string): Rate {
+    const { limits, now } = this.#context;
+    const rate = this.#unseenRates.get(userId) ?? new Rate(limits.messagesPerSecond, limits.messagesBurst, now());
+    this.#unseenRates.set(userId, rate);
+    return rate;
+  }
+
   participantOf(key: string): Participant | undefined {
     return this.#byClient.get(key);
   }
@@ -87,6 +100,7 @@ export class Room {
   source(identity: Identity): ReaderSource {
     const { log, now } = this.#context;
     const { pipeline, ring, sessionId } = this;
+    const encode = createControlEncoder(identity);
     return {
       ring,
       get head() {
@@ -94,17 +108,19 @@ export class Room {
       },
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form) => encodeControl(identity, payload, now(), form),
+      encode: (payload, form, timestampMs = now()) => encode(payload, timestampMs, form),
     };
   }
 
-  /** Takes a participant in; an older stream of its client ends. */
+  /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */
   enter(participant: Participant): void {
-    const { key } = participant;
+    const { key, generation } = participant;
+    if (generation > 0 && generation < this.pipeline.claimOf(key)) throw new BatonError("SUPERSEDED");
     const older = this.#byClient.get(key);
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
     this.participants.set(participant.streamId, participant);
     this.#byClient.set(key, participant);
+    this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
   }
 
@@ -119,6 +135,26 @@ export class Room {
   showWriter({ identity, generation }: Participant): void {
     this.claimed(identity, generation);
     this.tell(this.roster.joined(identity.userId, identity.clientId, this.#context.now()));
+  }
+
+  /** The token in force for a participant is now this one. */
+  renew(participant: Participant, principal: Principal): void {
+    participant.renew(principal, this.#context.now());
+    this.#expectEnd(participant);
+  }
+
+  /** Ends the streams whose tokens are over. Nothing is delivered to one after that, to the millisecond. */
+  expire(nowMs: number): void {
+    if (nowMs < this.#earliestEndMs) return;
+    this.#earliestEndMs = Number.POSITIVE_INFINITY;
+    for (const participant of [...this.participants.values()]) {
+      if (nowMs >= participant.tokenTimes.endsAtMs) this.end(participant, new BatonError("TOKEN_EXPIRED"));
+      else this.#expectEnd(participant);
+    }
+  }
+
+  #expectEnd({ tokenTimes }: Participant): void {
+    this.#earliestEndMs = Math.min(this.#earliestEndMs, tokenTimes.endsAtMs);
   }
 
   /** Ends a participant's stream. It is still shown for the grace: who comes back within it was never away. */
@@ -169,34 +205,37 @@ export class Room {
     this.pipeline.end(error);
   }
 
-  /** Forgets the ephemerals that nobody can be behind of. */
-  prune(): void {
+  /** Forgets the ephemerals that nobody can be behind of, and the rates of those who have been quiet. */
+  prune(nowMs: number): void {
     this.#ephemerals.forgetBefore(this.ring.first);
+    for (const [userId, rate] of this.#unseenRates) if (rate.isFull(nowMs)) this.#unseenRates.delete(userId);
   }
 
   /** Into the ring, then to everybody. */
   #published(records: readonly PublishedRecord[]): void {
     for (const { message, frame } of records) {
-      const { userId, clientId, seq, clientSeq, payload } = message;
+      const { userId, clientId, seq, clientSeq, timestamp, payload } = message;
       const sender = clientKey(userId, clientId);
       const version = payload.case === "edit" ? payload.value.version : 0;
-      const place = { seq: Number(seq), head: Number(seq) };
+      const place = { seq: Number(seq), head: Number(seq), timestampMs: Number(timestamp) };
       const index = this.ring.append({ frame, ...place, sender, clientSeq: Number(clientSeq), version });
       this.#byClient.get(sender)?.reader.noteOwn(index);
     }
     this.#flush();
     this.#snapshots.appended(records);
+    if (this.participants.size === 0) this.#emptySinceMs = this.#context.now();
   }
 
   #putEphemeral(sender: string, slot: string, frame: Uint8Array): void {
-    const { head } = this.state;
-    const index = this.ring.append({ frame, seq: 0, head, sender, clientSeq: 0, version: 0 });
+    const place = { seq: 0, head: this.state.head, timestampMs: 0 };
+    const index = this.ring.append({ frame, ...place, sender, clientSeq: 0, version: 0 });
     this.#ephemerals.put(slot, { frame, sender, index });
     this.#byClient.get(sender)?.reader.noteOwn(index);
     this.#flush();
   }
 
   #flush(): void {
+    this.expire(this.#context.now());
     for (const participant of this.participants.values()) participant.reader.pump();
   }
 

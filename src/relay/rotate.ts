@@ -27,6 +27,9 @@ export function tokenStatus(state: TokenState, principal: Principal, reason = ""
   });
 }
 
+/** Of a token that is not good here, and of a session that has no place for one more who writes. */
+const refusals: ReadonlySet<string> = new Set(["unauthenticated", "resource_exhausted"]);
+
 /** Checks a new token for a client and, when it is good, puts it in force at once. The answer is a `TokenStatus`. */
 export async function rotateToken(
   relay: Relay,
@@ -43,7 +46,7 @@ export async function rotateToken(
     if (participant !== undefined) await putInForce(relay, room, participant, next);
     return { case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, next) };
   } catch (error) {
-    if (!(error instanceof BatonError) || error.code !== "unauthenticated") throw error;
+    if (!(error instanceof BatonError) || !refusals.has(error.code)) throw error;
     logger.info("token rotation refused", { session: identity.sessionId, user: identity.userId, reason: error.reason });
     return { case: "tokenStatus", value: tokenStatus(TokenState.REJECTED, current, error.message) };
   }
@@ -57,8 +60,12 @@ export async function putInForce(
   principal: Principal,
 ): Promise<void> {
   const { sessionId, userId, clientId, key } = participant.identity;
-  participant.renew(principal, relay.now());
-  if (!mayWrite(principal.scopes)) {
+  const writes = mayWrite(principal.scopes);
+  if (writes && participant.generation === 0 && room.count((other) => other.mayWrite) >= relay.limits.writers) {
+    throw new BatonError("SESSION_FULL");
+  }
+  room.renew(participant, principal);
+  if (!writes) {
     room.tell(room.roster.left(key));
     return;
   }
@@ -68,6 +75,7 @@ export async function putInForce(
       room.fail(new BatonError("EPOCH_CHANGED"));
       return;
     }
+    if (!room.participants.has(participant.streamId)) return;
     participant.generation = claim.generation;
     participant.reader.ackFrom = lastClientSeq(room.state, key) + 1;
   }

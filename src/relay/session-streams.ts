@@ -14,6 +14,7 @@ import { encodeControl } from "./payload.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Inbound, StreamCall, StreamHandler } from "./stream.ts";
+import { within } from "./within.ts";
 
 /** `CollaborativeSession`: one stream both ways. */
 export function collaborate(relay: Relay): StreamHandler<typeof SessionMessageSchema> {
@@ -21,7 +22,7 @@ export function collaborate(relay: Relay): StreamHandler<typeof SessionMessageSc
     greet(relay, call);
     const principal = await authenticate(relay, call.headers);
     const inbound = call.inbound[Symbol.asyncIterator]();
-    const first = await withFirstMessageTimeout(relay, inbound.next());
+    const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
     if (first.done === true) return call.outlet.end();
     const { message } = first.value;
     const join = joinOf(message, principal);
@@ -39,7 +40,7 @@ export function subscribe(relay: Relay): StreamHandler<typeof SubscribeRequestSc
     greet(relay, call);
     const principal = await authenticate(relay, call.headers);
     const inbound = call.inbound[Symbol.asyncIterator]();
-    const first = await withFirstMessageTimeout(relay, inbound.next());
+    const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
     if (first.done === true) throw new BatonError("MALFORMED", "Subscribe takes one request");
     const { sessionId, join = create(JoinSchema) } = first.value.message;
     const { outlet, streamId, signal } = call;
@@ -72,20 +73,6 @@ function joinOf({ payload, sessionId, userId }: SessionMessage, principal: Princ
   return payload.value;
 }
 
-async function withFirstMessageTimeout<T>(relay: Relay, message: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new BatonError("FIRST_MESSAGE_TIMEOUT")), relay.limits.firstMessageMs);
-  });
-  try {
-    return await Promise.race([message, timeout]);
-  } finally {
-    clearTimeout(timer);
-    // Where the timeout came first, the message's own failure is nobody's any more.
-    message.catch(() => undefined);
-  }
-}
-
 /** Hears a joined client out, until it has said all, is gone, or is sent away. */
 async function converse(
   relay: Relay,
@@ -99,6 +86,7 @@ async function converse(
     for (;;) {
       const next = await inbound.next();
       if (next.done === true) break;
+      room.expire(relay.now());
       if (!room.participants.has(participant.streamId)) return;
       hear(relay, participant, next.value.bytes);
       await receive(relay, room, voice, next.value.message, next.value.bytes);
@@ -112,7 +100,7 @@ async function converse(
     throw error;
   }
   // The client has closed its half: it gets its acks, then the stream ends well.
-  await room.pipeline.settled();
+  await participant.answered();
   await participant.reader.flushed();
   room.end(participant);
 }

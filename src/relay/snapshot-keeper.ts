@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { BatonError } from "../session/reasons.ts";
 import { encodeSnapshot } from "../session/snapshot.ts";
 import type { SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
@@ -6,6 +7,11 @@ import type { RelayContext } from "./context.ts";
 const logger = getLogger(["baton", "snapshot"]);
 
 const leastBytesBetween = 1024 * 1024;
+const nameOf = (error: unknown): string =>
+  error instanceof BatonError ? error.reason : error instanceof Error ? error.name : "unknown";
+
+/** Snapshots of a log of full length, besides the newest two. */
+const snapshotsKept = 10;
 
 /**
  * Writes a session's snapshots, and trims its log behind them. A snapshot comes after so many records, or after as many
@@ -51,12 +57,28 @@ export class SnapshotKeeper {
       const bytes = encodeSnapshot(this.#state, now(), limits);
       this.#lastSnapshotBytes = bytes.length;
       await log.putSnapshot(sessionId, { seq, bytes });
+      await this.#thin(seq);
       await this.#trim(seq);
     } catch (error) {
-      logger.warn("a snapshot was not written", { session: sessionId, seq, error: String(error) });
+      logger.warn("a snapshot was not written", { session: sessionId, seq, error: nameOf(error) });
     } finally {
       this.#writing = false;
     }
+  }
+
+  /**
+   * The newest two are kept, and of older ones one for each tenth of what the log keeps: enough to fold any state from,
+   * and to trim at.
+   */
+  async #thin(newestSnapshot: number): Promise<void> {
+    const { log, limits } = this.#context;
+    const { sessionId } = this.#state;
+    const before = await log.latestSnapshot(sessionId, newestSnapshot - 1);
+    if (before === undefined) return;
+    const older = await log.latestSnapshot(sessionId, before.seq - 1);
+    const spacing = Math.max(limits.snapshotRecords, Math.floor(limits.logRecords / snapshotsKept));
+    if (older === undefined || Math.floor(older.seq / spacing) !== Math.floor(before.seq / spacing)) return;
+    await log.dropSnapshot(sessionId, older.seq);
   }
 
   /** Up to the newest snapshot that leaves as many records as are to be kept, and one more snapshot after it. */

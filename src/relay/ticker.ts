@@ -18,20 +18,20 @@ const ageGraceMs = 5_000;
 export function tick(relay: Relay): void {
   const nowMs = relay.now();
   for (const room of relay.rooms.all) {
+    room.expire(nowMs);
     for (const participant of [...room.participants.values()]) {
       const ends = endOf(relay, participant, nowMs);
       if (ends !== undefined) room.end(participant, new BatonError(ends));
       else remind(relay, participant, nowMs);
     }
     room.tell(room.roster.tick(nowMs));
-    room.prune();
+    room.prune(nowMs);
   }
   relay.rooms.sweep(nowMs);
 }
 
 function endOf({ limits }: Relay, participant: Participant, nowMs: number) {
-  const { reader, tokenTimes, carriage } = participant;
-  if (nowMs >= tokenTimes.endsAtMs) return "TOKEN_EXPIRED";
+  const { reader, carriage } = participant;
   if (participant.endsAtMs !== undefined && nowMs >= participant.endsAtMs) return "MAX_STREAM_AGE";
   const { blockedSinceMs } = reader;
   // A heartbeat that waits behind what it has not read is not held against it.

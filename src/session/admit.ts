@@ -1,6 +1,11 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Custom, SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
-import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import {
+  CodeEditSchema,
+  CommentSchema,
+  CustomSchema,
+  SessionMessageSchema,
+} from "../gen/codereview/v1/codereview_pb.ts";
 import { putComment, putEdit, putLogged } from "./apply.ts";
 import { admitComment } from "./comment.ts";
 import { encodePlan, planEdit } from "./edit.ts";
@@ -9,6 +14,7 @@ import type { Limits } from "./limits.ts";
 import { assertNever } from "./reasons.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import { clientKey, type LoggedMessage, lastClientSeq, type SessionState } from "./state.ts";
+import { isWellFormed } from "./text.ts";
 import { walkTrail } from "./trail.ts";
 
 /** The payloads that get a place in the log. */
@@ -25,23 +31,27 @@ export interface Submission {
   readonly payload: LoggedPayload;
   readonly payloadHash: number;
   readonly isAdmin: boolean;
+  /** Messages of one call: behind one that was refused, none is taken. */
+  readonly call?: { broken: boolean } | undefined;
   /** Why its sender may not send it: found before, told only when the message is not a repeat. */
   readonly refusal?: Refusal | undefined;
 }
 
 export type Admission =
   /** It has the next place; the state is as after it. */
-  | { readonly kind: "admitted"; readonly message: SessionMessage; readonly logged: LoggedMessage }
+  { readonly kind: "admitted"; readonly message: SessionMessage; readonly logged: LoggedMessage } | Unplaced;
+
+/** What becomes of a message that makes no record. */
+export type Unplaced =
   /** The log has it: the Ack is said again. */
-  | { readonly kind: "repeated"; readonly logged: LoggedMessage }
-  | Refusal;
+  { readonly kind: "repeated"; readonly logged: LoggedMessage } | Refusal;
 
 /** Gives a message its place on top of `state`, or says why it has none. Only an admitted one changes the state. */
 export function admit(state: SessionState, submission: Submission, nowMs: number, limits: Limits): Admission {
   const { userId, clientId, clientSeq, payloadHash } = submission;
-  const key = clientKey(userId, clientId);
-  const last = lastClientSeq(state, key);
-  if (clientSeq >= 1 && clientSeq <= last) return repeat(state, key, submission);
+  const repeated = findRepeat(state, submission);
+  if (repeated !== undefined) return repeated;
+  const last = lastClientSeq(state, clientKey(userId, clientId));
   if (clientSeq !== last + 1) return refuse("OUT_OF_ORDER", `expected client_seq ${last + 1}`);
   if (submission.refusal !== undefined) return submission.refusal;
   const placed = place(state, submission, nowMs, limits);
@@ -58,21 +68,37 @@ export function admit(state: SessionState, submission: Submission, nowMs: number
   });
   const version = placed.case === "edit" ? placed.value.version : 0;
   putLogged(state, message, payloadHash, version);
-  return { kind: "admitted", message, logged: { clientSeq, seq, payloadHash, version } };
+  return { kind: "admitted", message, logged: { clientSeq, seq, payloadHash, timestampMs: nowMs, version } };
 }
 
 /** Of a payload as its client sent it: what tells a repeat of a number from its reuse, in whatever encoding it came. */
 export function hashPayload(payload: LoggedPayload): number {
-  return hashBytes(toBinary(SessionMessageSchema, create(SessionMessageSchema, { payload })));
+  // Seeded with the payload's field number: two kinds of payload can have the same bytes.
+  switch (payload.case) {
+    case "edit":
+      return hashBytes(toBinary(CodeEditSchema, payload.value), 4);
+    case "comment":
+      return hashBytes(toBinary(CommentSchema, payload.value), 5);
+    case "custom":
+      return hashBytes(toBinary(CustomSchema, payload.value), 11);
+    default:
+      return assertNever(payload);
+  }
 }
 
-function repeat(state: SessionState, key: string, { clientSeq, payloadHash }: Submission): Admission {
-  for (const logged of walkTrail(state.clients.get(key)?.recent)) {
+/** The answer to a number that the log has already; undefined for any other. */
+export function findRepeat(
+  state: SessionState,
+  { userId, clientId, clientSeq, payloadHash }: Submission,
+): Unplaced | undefined {
+  const entry = state.clients.get(clientKey(userId, clientId));
+  if (entry === undefined || !(clientSeq >= 1 && clientSeq <= entry.lastClientSeq)) return undefined;
+  for (const logged of walkTrail(entry.recent)) {
     if (logged.clientSeq !== clientSeq) continue;
     if (logged.payloadHash === payloadHash) return { kind: "repeated", logged };
     return refuse("CLIENT_SEQ_REUSED", `client_seq ${clientSeq} was used with another content`);
   }
-  return { kind: "repeated", logged: { clientSeq, seq: 0, payloadHash, version: 0 } };
+  return { kind: "repeated", logged: { clientSeq, seq: 0, payloadHash, timestampMs: 0, version: 0 } };
 }
 
 /** The payload as it goes into the log; the state's texts and comments are as after it. */
@@ -108,5 +134,5 @@ const maxCustomTypeLength = 128;
 
 /** A custom message's type is a name: it is a key where only the newest of each type is kept. */
 export function checkCustom({ type }: Custom): Refusal | undefined {
-  return type.length > maxCustomTypeLength ? refuse("CUSTOM_INVALID") : undefined;
+  return type.length > maxCustomTypeLength || !isWellFormed(type) ? refuse("CUSTOM_INVALID") : undefined;
 }

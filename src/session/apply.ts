@@ -3,7 +3,7 @@ import type { Comment, SessionMessage } from "../gen/codereview/v1/codereview_pb
 import { commentUnits } from "./comment.ts";
 import { absentFile, advanceFile, type FileState } from "./file.ts";
 import { clientKey, noteLogged, type SessionState } from "./state.ts";
-import { changeSet, mapLine } from "./text.ts";
+import { changeSet, mapLine, movesLines } from "./text.ts";
 
 /**
  * The fold: the state after one more record. Every participant, every instance and every reader of the log does the
@@ -34,10 +34,11 @@ export function putLogged(state: SessionState, message: SessionMessage, payloadH
   const seq = Number(message.seq);
   state.head = seq;
   if (message.payload.case !== "custom") state.hasDocument = true;
-  noteLogged(state, message.userId, message.clientId, Number(message.timestamp), {
+  noteLogged(state, message.userId, message.clientId, {
     clientSeq: Number(message.clientSeq),
     seq,
     payloadHash,
+    timestampMs: Number(message.timestamp),
     version,
   });
 }
@@ -54,6 +55,7 @@ export function putEdit(
   state.files.set(file.path, next);
   state.units += next.text.length - file.text.length;
   state.fileCount += Number(!next.deleted) - Number(!file.deleted);
+  if (file.commentIds.length === 0 || !movesLines(file.text, next.text, changes)) return;
   for (const id of file.commentIds) {
     const comment = state.comments.get(id);
     if (comment === undefined) continue;
@@ -85,8 +87,8 @@ export function putComment(state: SessionState, comment: Comment): void {
   };
   state.comments.set(id, next);
   state.units += commentUnits(next);
-  const file = state.files.get(path);
-  if (file !== undefined && !file.commentIds.includes(id)) {
+  const file = present?.path === path ? undefined : state.files.get(path);
+  if (file !== undefined) {
     state.files.set(path, { ...file, commentIds: [...file.commentIds, id] });
   }
 }

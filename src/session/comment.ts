@@ -1,14 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import type { Comment } from "../gen/codereview/v1/codereview_pb.ts";
 import { CommentSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { textBefore, versionsSince } from "./file.ts";
+import { textAt, versionsSince } from "./file.ts";
 import type { Limits } from "./limits.ts";
 import { isPathValid } from "./path.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import type { CommentState, SessionState } from "./state.ts";
-import { mapLine } from "./text.ts";
+import { isWellFormed } from "./text.ts";
 
 const maxIdLength = 128;
+/** A comment goes in one piece: this is what lets every part of a snapshot stay small. */
+const maxTextLength = 16 * 1024;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const controlCharacter = /[\u0000-\u001f\u007f]/;
 
@@ -37,14 +39,15 @@ export function admitComment(
   limits: Limits,
 ): Comment | Refusal {
   const { commentId: id } = sent;
-  if (id.length === 0 || id.length > maxIdLength || controlCharacter.test(id) || sent.parentId.length > maxIdLength) {
-    return refuse("COMMENT_INVALID");
+  if (id === "" || !isIdValid(id) || !isIdValid(sent.parentId) || sent.version < 0) return refuse("COMMENT_INVALID");
+  if (sent.text.length > maxTextLength || !isWellFormed(sent.text)) {
+    return refuse("COMMENT_INVALID", `a comment's text is well-formed, of at most ${maxTextLength} characters`);
   }
   const present = state.comments.get(id);
   if (present === undefined && sent.deleted) return refuse("COMMENT_INVALID", "there is no such comment");
   if (present !== undefined && !mayReplace(writer, present, sent)) return refuse("COMMENT_FORBIDDEN");
   const path = sent.filePath === "" ? (present?.path ?? "") : sent.filePath;
-  const place = sent.deleted || keepsPlace(present, sent) ? present : placeOf(state, path, sent);
+  const place = sent.deleted || keepsPlace(present, sent) ? present : placeOf(state, path, sent, limits);
   if (place === undefined) return refuse("COMMENT_INVALID", "a comment needs the line that it is about");
   if (isRefusal(place)) return place;
   const growth = sent.text.length + commentOverheadUnits - (present === undefined ? 0 : commentUnits(present));
@@ -65,9 +68,14 @@ export function admitComment(
   });
 }
 
+function isIdValid(id: string): boolean {
+  return id.length <= maxIdLength && !controlCharacter.test(id) && isWellFormed(id);
+}
+
 function mayReplace(writer: CommentWriter, present: CommentState, sent: Comment): boolean {
   if (writer.isAdmin || writer.userId === present.userId) return true;
-  return !sent.deleted && sent.text === present.text && keepsPlace(present, sent);
+  const keepsParent = sent.parentId === "" || sent.parentId === present.parentId;
+  return !sent.deleted && sent.text === present.text && keepsParent && keepsPlace(present, sent);
 }
 
 function keepsPlace(present: CommentState | undefined, sent: Comment): boolean {
@@ -75,22 +83,23 @@ function keepsPlace(present: CommentState | undefined, sent: Comment): boolean {
 }
 
 /** Where a comment that names a line stands now. */
-function placeOf(state: SessionState, path: string, sent: Comment): { path: string; line: number } | Refusal {
+function placeOf(
+  state: SessionState,
+  path: string,
+  sent: Comment,
+  limits: Limits,
+): Pick<CommentState, "path" | "line"> | Refusal {
   if (path === "") return { path, line: Math.max(0, sent.lineNumber) };
   if (!isPathValid(path)) return refuse("PATH_INVALID");
   const file = state.files.get(path);
   if (file === undefined) return refuse("FILE_NOT_FOUND");
-  const since = versionsSince(file, sent.version === 0 ? file.version : sent.version, Number.POSITIVE_INFINITY);
+  const version = sent.version === 0 ? file.version : sent.version;
+  const since = versionsSince(file, version, limits.fileHistory);
   if (isRefusal(since)) return since;
-  let text = textBefore(file, since);
+  const text = textAt(file, version);
   if (sent.lineNumber < 1 || sent.lineNumber > text.lines) {
     return refuse("COMMENT_INVALID", `a comment stands at a line: ${sent.lineNumber} of ${text.lines}`);
   }
-  let line = sent.lineNumber;
-  for (const { changes } of since) {
-    const after = changes.apply(text);
-    line = mapLine(text, after, changes, line);
-    text = after;
-  }
-  return { path, line };
+  const start = since.reduce((at, { changes }) => changes.mapPos(at, 1), text.line(sent.lineNumber).from);
+  return { path, line: file.text.lineAt(start).number };
 }

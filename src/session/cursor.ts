@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { Text } from "@codemirror/state";
 import type { CursorPosition } from "../gen/codereview/v1/codereview_pb.ts";
 import { CursorPositionSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { textBefore, versionsSince } from "./file.ts";
+import { textAt, versionsSince } from "./file.ts";
 import { isRefusal } from "./refusal.ts";
 import type { SessionState } from "./state.ts";
 
@@ -13,9 +13,10 @@ import type { SessionState } from "./state.ts";
 export function mapCursor(state: SessionState, cursor: CursorPosition, historyVersions: number): CursorPosition {
   const file = state.files.get(cursor.filePath);
   if (file === undefined || file.deleted) return cursor;
-  const since = versionsSince(file, cursor.version === 0 ? file.version : cursor.version, historyVersions);
+  const version = cursor.version === 0 ? file.version : cursor.version;
+  const since = versionsSince(file, version, historyVersions);
   if (isRefusal(since)) return cursor;
-  const base = textBefore(file, since);
+  const base = textAt(file, version);
   const move = (line: number, column: number) => {
     const position = since.reduce((at, { changes }) => changes.mapPos(at, 1), positionOf(base, line, column));
     const found = file.text.lineAt(position);

@@ -2,12 +2,22 @@ import { create } from "@bufbuild/protobuf";
 import type { ChangeSet } from "@codemirror/state";
 import type { CodeEdit } from "../gen/codereview/v1/codereview_pb.ts";
 import { CodeEditSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { absentFile, type FileState, type FileVersion, textBefore, versionsSince } from "./file.ts";
+import { absentFile, type FileState, type FileVersion, textAt, versionsSince } from "./file.ts";
 import type { Limits } from "./limits.ts";
 import { isPathValid } from "./path.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import type { SessionState } from "./state.ts";
-import { type Change, changeSet, lineChange, listChanges, normalizeChanges, parseChanges } from "./text.ts";
+import {
+  type Change,
+  changeSet,
+  countChanges,
+  emptyText,
+  lineChange,
+  listChanges,
+  normalizeChanges,
+  parseChanges,
+  splitsPair,
+} from "./text.ts";
 
 /** An edit that fits: as it goes into the log, and as a change of the file's newest version. */
 export interface PlannedEdit {
@@ -28,7 +38,7 @@ export function planEdit(state: SessionState, author: string, edit: CodeEdit, li
   const file = state.files.get(edit.filePath) ?? absentFile(edit.filePath);
   const since = edit.version === 0 ? planCreation(state, file, edit, limits) : missedBy(file, author, edit, limits);
   if (isRefusal(since)) return since;
-  const changes = edit.deleted ? deleteAll(file) : mapOver(file, since, edit);
+  const changes = edit.deleted ? deleteAll(file) : mapOver(file, since, edit, limits);
   if (isRefusal(changes)) return changes;
   const growth = changes.newLength - file.text.length;
   if (growth > 0 && changes.newLength > limits.fileBytes) {
@@ -55,9 +65,11 @@ function checkSize(edit: CodeEdit, limits: Limits): Refusal | undefined {
   if (edit.changes.length > limits.editChanges) {
     return refuse("EDIT_TOO_LARGE", `${edit.changes.length} changes in one edit > ${limits.editChanges}`);
   }
-  const inserted = edit.changes.reduce((sum, { insert }) => sum + insert.length, edit.content.length);
-  if (inserted > limits.editBytes)
+  const isRangeForm = edit.changes.length > 0;
+  const inserted = isRangeForm ? edit.changes.reduce((sum, { insert }) => sum + insert.length, 0) : edit.content.length;
+  if (inserted > limits.editBytes) {
     return refuse("EDIT_TOO_LARGE", `the edit inserts ${inserted} > ${limits.editBytes}`);
+  }
   return undefined;
 }
 
@@ -88,19 +100,35 @@ function deleteAll(file: FileState): ChangeSet {
   return changeSet(length, length === 0 ? [] : [{ from: 0, to: length, insert: "" }]);
 }
 
-function mapOver(file: FileState, since: readonly FileVersion[], edit: CodeEdit): ChangeSet | Refusal {
-  const base = textBefore(file, since);
-  const changes = changesOf(edit, base);
+/**
+ * Into how many times the changes allowed one edit may fall when it is mapped (a deletion of what others have written
+ * into). More is sent back, and comes again as an edit of the newest text: a bound on the record and on the work.
+ */
+const maxPieces = 4;
+
+function mapOver(file: FileState, since: readonly FileVersion[], edit: CodeEdit, limits: Limits): ChangeSet | Refusal {
+  const length = since[0]?.changes.length ?? file.text.length;
+  const changes = changesOf(edit, file);
   if (isRefusal(changes)) return changes;
-  const made = parseChanges(base, changes);
-  if (isRefusal(made) || since.length === 0) return made;
-  return normalizeChanges(since.reduce((mapped, earlier) => mapped.map(earlier.changes), made));
+  let set = parseChanges(length, changes);
+  if (isRefusal(set)) return set;
+  for (const earlier of since) {
+    set = set.map(earlier.changes);
+    if (countChanges(set) > maxPieces * limits.editChanges) {
+      return refuse("STALE_VERSION", `too much was written since version ${edit.version} where the edit changes it`);
+    }
+  }
+  // Told of the newest text: it alone must stay whole, and old ones are not at hand.
+  if (splitsPair(file.text, set)) {
+    return refuse("EDIT_OUT_OF_RANGE", "the edit does not apply: a change splits a surrogate pair");
+  }
+  return since.length === 0 ? set : normalizeChanges(set);
 }
 
-function changesOf(edit: CodeEdit, base: FileState["text"]): readonly Change[] | Refusal {
+function changesOf(edit: CodeEdit, file: FileState): readonly Change[] | Refusal {
   if (edit.changes.length > 0) return edit.changes;
   // A file made empty: the line form with no line.
   if (edit.version === 0 && edit.lineNumber === 0 && edit.content === "") return [];
-  const change = lineChange(base, edit.lineNumber, edit.content);
+  const change = lineChange(edit.version === 0 ? emptyText : textAt(file, edit.version), edit.lineNumber, edit.content);
   return isRefusal(change) ? change : [change];
 }

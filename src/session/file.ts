@@ -3,13 +3,21 @@ import { type Refusal, refuse } from "./refusal.ts";
 import { emptyText } from "./text.ts";
 import { appendToTrail, type Trail, walkTrail } from "./trail.ts";
 
+/**
+ * Of how many versions one keeps the text that it was made on. A version of a file of ordinary lines costs little, as
+ * it shares all but a few lines with the one before; one of a file that is a single long line costs the whole file.
+ * Old texts are seldom asked for (by line edits and comments made on an old version), and can be made from these.
+ */
+const textInterval = 256;
+
 /** One version of a file and how it came to be. */
 export interface FileVersion {
   readonly version: number;
-  readonly before: Text;
   readonly changes: ChangeSet;
   /** Key of the client that made it. */
   readonly author: string;
+  /** The text that it was made on, where it is kept. */
+  readonly before: Text | undefined;
 }
 
 /** A file at its newest version. A deleted one stays, empty, so that one made again goes on from its version. */
@@ -39,13 +47,14 @@ export function advanceFile(
   historyVersions: number,
 ): FileState {
   const version = file.version + 1;
+  const before = file.history === undefined || version % textInterval === 0 ? file.text : undefined;
   return {
     path: file.path,
     version,
     text: changes.apply(file.text),
     deleted,
     born: file.deleted && !deleted ? version : file.born,
-    history: appendToTrail(file.history, { version, before: file.text, changes, author }, historyVersions),
+    history: appendToTrail(file.history, { version, changes, author, before }, historyVersions + textInterval),
     commentIds: file.commentIds,
   };
 }
@@ -72,7 +81,16 @@ export function versionsSince(
   return since.length === missed ? since.reverse() : stale();
 }
 
-/** The text that the first of `since` was made on. */
-export function textBefore(file: FileState, since: readonly FileVersion[]): Text {
-  return since[0]?.before ?? file.text;
+/** The text of a version whose successors are all known (`versionsSince`). */
+export function textAt(file: FileState, version: number): Text {
+  if (version === file.version) return file.text;
+  const made: ChangeSet[] = [];
+  for (const { version: next, changes, before } of walkTrail(file.history)) {
+    if (next <= version) made.push(changes);
+    if (next > version + 1 || before === undefined) continue;
+    // All in one change set: the text is made once, not once for each version.
+    const [first, ...rest] = made.reverse();
+    return first === undefined ? before : rest.reduce((all, one) => all.compose(one), first).apply(before);
+  }
+  throw new Error(`no text of version ${version} is kept`);
 }

@@ -43,7 +43,7 @@ export class Layer<V> {
     }
   }
 
-  /** Values in the order in which their keys were first set. */
+  /** In no promised order. */
   *values(): Generator<V> {
     if (this.#parent === undefined) {
       for (const value of this.#own.values()) if (value !== undefined) yield value;

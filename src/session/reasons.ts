@@ -46,7 +46,11 @@ export const reasons = {
   RESUME_FORBIDDEN: entry("permission_denied", Action.STOP, "resume token was issued for another subject"),
   SUPERSEDED: entry("aborted", Action.STOP, "a newer stream of this client took over"),
   SLOW_CONSUMER: entry("resource_exhausted", Action.RECONNECT, "the client read too slowly; resume on a new stream"),
-  SESSION_FORBIDDEN: entry("permission_denied", Action.STOP, "the token does not name this session"),
+  SESSION_FORBIDDEN: entry(
+    "permission_denied",
+    Action.STOP,
+    "the token does not name this session, or grants no scope in it",
+  ),
   EPOCH_CHANGED: entry("aborted", Action.RESYNC, "the session's history changed; start from a snapshot"),
   DISCONNECTED: entry("aborted", Action.STOP, "an operator ended the stream"),
   SESSION_FULL: entry("resource_exhausted", Action.RECONNECT, "the session has as many participants as it may"),

@@ -97,10 +97,11 @@ export class Roster {
     if (entry !== undefined) this.#entries.set(key, { ...entry, cursor });
   }
 
-  /** Time has passed. */
+  /** Time has passed, or the clock was set back: then what was under way begins anew, and nobody waits out the step. */
   tick(nowMs: number): readonly PresenceChange[] {
     const changes: PresenceChange[] = [];
-    for (const [key, entry] of this.#entries) {
+    for (const [key, present] of this.#entries) {
+      const entry = this.#reset(key, present, nowMs);
       if (entry.leavesAtMs !== undefined) {
         if (nowMs >= entry.leavesAtMs) changes.push(...this.left(key));
       } else if (entry.status !== Status.IDLE && nowMs - entry.lastInputMs >= this.#limits.idleMs) {
@@ -108,6 +109,16 @@ export class Roster {
       }
     }
     return changes;
+  }
+
+  #reset(key: string, entry: RosterEntry, nowMs: number): RosterEntry {
+    const latestMs = nowMs + this.#limits.leaveGraceMs;
+    const isReset = entry.lastInputMs > nowMs || (entry.leavesAtMs ?? 0) > latestMs;
+    if (!isReset) return entry;
+    const leavesAtMs = entry.leavesAtMs === undefined ? undefined : Math.min(entry.leavesAtMs, latestMs);
+    const reset = { ...entry, lastInputMs: Math.min(entry.lastInputMs, nowMs), leavesAtMs };
+    this.#entries.set(key, reset);
+    return reset;
   }
 
   #put(key: string, entry: RosterEntry): readonly PresenceChange[] {

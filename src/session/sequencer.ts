@@ -1,5 +1,5 @@
 import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
-import { type Admission, admit, type Submission } from "./admit.ts";
+import { admit, findRepeat, type Submission, type Unplaced } from "./admit.ts";
 import type { Limits } from "./limits.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { clientKey, forkState, type LoggedMessage, mergeState, type SessionState } from "./state.ts";
@@ -22,7 +22,7 @@ export interface AdmittedRecord<O> {
 export interface Answer<O> {
   readonly origin: O;
   readonly clientSeq: number;
-  readonly result: Exclude<Admission, { kind: "admitted" }>;
+  readonly result: Unplaced;
 }
 
 /** The batch that is on its way into the log. */
@@ -36,6 +36,8 @@ export interface Batch<O> {
 interface InFlight<O> extends Batch<O> {
   readonly fork: SessionState;
   readonly pending: readonly Pending<O>[];
+  /** Calls of which a message was refused, should the log take the batch. */
+  readonly broken: ReadonlySet<object>;
   /** Told once the records are in: an answer may stand on one of them. */
   readonly answers: readonly Answer<O>[];
 }
@@ -71,6 +73,8 @@ export class Sequencer<O> {
   }
 
   submit(pending: Pending<O>): void {
+    const { userId, clientId, generation } = pending.submission;
+    this.supersede(clientKey(userId, clientId), generation);
     this.#gathered.push(pending);
   }
 
@@ -86,8 +90,12 @@ export class Sequencer<O> {
     const records: AdmittedRecord<O>[] = [];
     const answers: Answer<O>[] = [];
     const writers = new Map<string, Submission>();
+    const broken = new Set<object>();
     for (const { origin, submission } of pending) {
-      const result = admit(fork, submission, nowMs, this.#limits);
+      const { call } = submission;
+      const isBehindRefused = call !== undefined && (call.broken || broken.has(call));
+      const result = isBehindRefused ? refuse("OUT_OF_ORDER") : admit(fork, submission, nowMs, this.#limits);
+      if (call !== undefined && result.kind === "refused") broken.add(call);
       if (result.kind === "admitted") {
         records.push({ origin, message: result.message, logged: result.logged });
         writers.set(clientKey(submission.userId, submission.clientId), submission);
@@ -95,18 +103,20 @@ export class Sequencer<O> {
         answers.push({ origin, clientSeq: submission.clientSeq, result });
       }
     }
-    if (records.length === 0) return { batch: undefined, answers: [...dropped, ...answers] };
+    if (records.length === 0)
+      return { batch: undefined, answers: [...dropped, ...this.#told(pending, broken, answers)] };
     const { head: expectedHead, epoch } = this.state;
-    this.#inFlight = { expectedHead, epoch, records, writers, fork, pending, answers };
+    this.#inFlight = { expectedHead, epoch, records, writers, fork, pending, broken, answers };
     return { batch: this.#inFlight, answers: dropped };
   }
 
   /** The log took the batch: the state is as after it. */
   appended(): { readonly records: readonly AdmittedRecord<O>[]; readonly answers: readonly Answer<O>[] } {
-    const { fork, records, answers } = this.#settle();
+    const { fork, records, answers, expectedHead, pending, broken } = this.#settle();
+    if (this.state.head !== expectedHead) throw new Error("the state moved while a batch of it was on its way");
     mergeState(this.state, fork);
     this.#conflicts = 0;
-    return { records, answers };
+    return { records, answers: this.#told(pending, broken, answers) };
   }
 
   /**
@@ -124,8 +134,9 @@ export class Sequencer<O> {
     return [];
   }
 
-  /** The log refused the batch, and none of it was written. */
+  /** The log refused the batch, and none of it was written; what it had before is answered for what it is. */
   refused(refusal: Refusal): readonly Answer<O>[] {
+    this.#conflicts = 0;
     return this.#refuseAll(this.#settle().pending, refusal);
   }
 
@@ -135,6 +146,11 @@ export class Sequencer<O> {
    */
   supersede(key: string, generation: number): void {
     this.#claims.set(key, Math.max(generation, this.#claims.get(key) ?? 0));
+  }
+
+  /** The newest claim of a client that is known here; 0 = none. */
+  claimOf(key: string): number {
+    return this.#claims.get(key) ?? 0;
   }
 
   /** The log knows newer claims of some of the batch's clients (told by `supersede`): the others' messages gather again. */
@@ -148,6 +164,18 @@ export class Sequencer<O> {
     this.#inFlight = undefined;
     this.#gathered = [];
     return this.#refuseAll(pending, refusal);
+  }
+
+  /** The answers hold now: so do the refusals that end a call. */
+  #told(
+    pending: readonly Pending<O>[],
+    broken: ReadonlySet<object>,
+    answers: readonly Answer<O>[],
+  ): readonly Answer<O>[] {
+    for (const { submission } of pending) {
+      if (submission.call !== undefined && broken.has(submission.call)) submission.call.broken = true;
+    }
+    return answers;
   }
 
   #dropSuperseded(): readonly Answer<O>[] {
@@ -177,7 +205,11 @@ export class Sequencer<O> {
     return settled;
   }
 
-  #refuseAll(pending: readonly Pending<O>[], result: Refusal): readonly Answer<O>[] {
-    return pending.map(({ origin, submission }) => ({ origin, clientSeq: submission.clientSeq, result }));
+  #refuseAll(pending: readonly Pending<O>[], refusal: Refusal): readonly Answer<O>[] {
+    return pending.map(({ origin, submission }) => ({
+      origin,
+      clientSeq: submission.clientSeq,
+      result: findRepeat(this.state, submission) ?? refusal,
+    }));
   }
 }

@@ -1,70 +1,81 @@
 import { create } from "@bufbuild/protobuf";
-import type { FileState, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
+import type { Snapshot, FileState as WireFile } from "../gen/codereview/v1/codereview_pb.ts";
 import { FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { commentUnits } from "./comment.ts";
-import type { FileState as SessionFile } from "./file.ts";
+import type { FileState } from "./file.ts";
 import { encodeComment } from "./snapshot.ts";
 import type { CommentState, SessionState } from "./state.ts";
-import { lineBreak } from "./text.ts";
+import { isWithinPair, lineBreak } from "./text.ts";
 
 /**
- * UTF-16 code units of text in one part. In UTF-8 that is at most 96 KiB, and in JSON, where a control character takes
- * six bytes, at most 192 KiB: below the smallest sensible message limit of a client.
+ * UTF-16 code units of one part. In UTF-8 that is at most 96 KiB, and in JSON, where a control character takes six
+ * bytes, at most 192 KiB: below the smallest sensible message limit of a client.
  */
 const partUnits = 32 * 1024;
+/** What the field names, numbers and punctuation of a part, a file's piece or a comment take in JSON, over six. */
+const overheadUnits = 48;
 
 /**
- * A state, as it is at this call, as the parts of a wire snapshot: at least one; all but the last say that more follows.
- * They are made one by one as they are asked for, from texts and comments that never change: a slow reader costs what
- * one part costs, whatever happens to the state meanwhile.
+ * A state, as it is now, as the parts of a wire snapshot, at least one; all but the last say that more follows. The
+ * parts are made one by one as they are asked for, from texts that never change: a slow reader costs what one part costs.
  */
 export function snapshotParts(state: SessionState): Generator<Snapshot> {
+  const { epoch } = state;
+  const seq = BigInt(state.head);
   const files = [...state.files.values()].filter((file) => !file.deleted);
-  return encodeParts(BigInt(state.head), state.epoch, files, [...state.comments.values()]);
+  const comments = [...state.comments.values()];
+  return parts({ seq, epoch }, files, comments);
 }
 
-function* encodeParts(
-  seq: bigint,
-  epoch: string,
-  files: readonly SessionFile[],
+function* parts(
+  place: Pick<Snapshot, "seq" | "epoch">,
+  files: readonly FileState[],
   comments: readonly CommentState[],
 ): Generator<Snapshot> {
-  let part = create(SnapshotSchema, { seq, epoch, more: true });
-  let units = 0;
-  function* add(put: (part: Snapshot) => void, cost: number): Generator<Snapshot> {
-    if (units > 0 && units + cost > partUnits) {
+  const emptyUnits = overheadUnits + place.epoch.length;
+  let part = create(SnapshotSchema, { ...place, more: true });
+  let units = emptyUnits;
+  for (const { add, cost } of items(files, comments)) {
+    if (units + cost > partUnits && units > emptyUnits) {
       yield part;
-      part = create(SnapshotSchema, { seq, epoch, more: true });
-      units = 0;
+      part = create(SnapshotSchema, { ...place, more: true });
+      units = emptyUnits;
     }
-    put(part);
+    add(part);
     units += cost;
-  }
-  for (const file of files) {
-    for (const piece of pieces(file.text)) {
-      const { path: filePath, version } = file;
-      const encoded = create(FileStateSchema, { filePath, version, ...piece });
-      yield* add((part) => part.files.push(encoded), piece.content.length + 64);
-    }
-  }
-  for (const comment of comments) {
-    yield* add((part) => part.comments.push(encodeComment(comment)), commentUnits(comment));
   }
   part.more = false;
   yield part;
 }
 
-function* pieces(text: {
-  length: number;
-  sliceString(from: number, to: number, lineSep: string): string;
-}): Generator<Pick<FileState, "content" | "offset">> {
+interface Item {
+  /** Units that it adds to a part. */
+  readonly cost: number;
+  add(part: Snapshot): void;
+}
+
+function* items(files: readonly FileState[], comments: readonly CommentState[]): Generator<Item> {
+  for (const file of files) {
+    for (const piece of pieces(file)) {
+      const cost = overheadUnits + piece.filePath.length + piece.content.length;
+      yield { cost, add: (part) => void part.files.push(piece) };
+    }
+  }
+  for (const comment of comments) {
+    const { id, text, path, parentId, userId } = comment;
+    const cost = overheadUnits + id.length + text.length + path.length + parentId.length + userId.length;
+    yield { cost, add: (part) => void part.comments.push(encodeComment(comment)) };
+  }
+}
+
+/** A file's text in pieces that fit in a part with its name; no surrogate pair is split. */
+function* pieces({ path: filePath, version, text }: FileState): Generator<WireFile> {
+  const longest = partUnits - 4 * overheadUnits - filePath.length;
   let offset = 0;
   do {
-    let content = text.sliceString(offset, Math.min(text.length, offset + partUnits), lineBreak);
-    const lastUnit = content.charCodeAt(content.length - 1);
-    if ((lastUnit & 0xfc00) === 0xd800 && content.length > 1) content = content.slice(0, -1);
-    yield { content, offset };
-    offset += content.length;
+    let to = Math.min(text.length, offset + longest);
+    if (isWithinPair(text, to)) to -= 1;
+    yield create(FileStateSchema, { filePath, version, content: text.sliceString(offset, to, lineBreak), offset });
+    offset = to;
   } while (offset < text.length);
 }
 

@@ -4,7 +4,7 @@ import { SessionSnapshotSchema } from "../gen/baton/store/v1/store_pb.ts";
 import type { Comment, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { CommentSchema, FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { commentUnits } from "./comment.ts";
-import { absentFile } from "./file.ts";
+import { absentFile, type FileState } from "./file.ts";
 import type { Limits } from "./limits.ts";
 import { type ClientEntry, type CommentState, clientKey, emptyState, type SessionState } from "./state.ts";
 import { createText, textContent } from "./text.ts";
@@ -77,16 +77,23 @@ function encodeClient({ userId, clientId, lastClientSeq, lastUsedMs }: ClientEnt
 }
 
 function putFiles(state: SessionState, stored: SessionSnapshot, snapshot: Snapshot): void {
+  const commentIds = new Map<string, string[]>();
+  for (const { filePath, commentId } of snapshot.comments) {
+    const ids = commentIds.get(filePath);
+    if (ids === undefined) commentIds.set(filePath, [commentId]);
+    else ids.push(commentId);
+  }
+  const fileAt = (path: string): FileState => ({ ...absentFile(path), commentIds: commentIds.get(path) ?? [] });
   for (const [index, file] of snapshot.files.entries()) {
     const text = createText(file.content);
     const { filePath: path, version } = file;
     const born = stored.born[index] ?? version;
-    state.files.set(path, { ...absentFile(path), version, text, deleted: false, born });
+    state.files.set(path, { ...fileAt(path), version, text, deleted: false, born });
     state.fileCount += 1;
     state.units += text.length;
   }
   for (const { filePath: path, version } of stored.deletedFiles) {
-    state.files.set(path, { ...absentFile(path), version });
+    state.files.set(path, { ...fileAt(path), version });
   }
 }
 
@@ -104,6 +111,4 @@ function putStoredComment(state: SessionState, comment: Comment): void {
   };
   state.comments.set(id, restored);
   state.units += commentUnits(restored);
-  const file = state.files.get(path);
-  if (file !== undefined) state.files.set(path, { ...file, commentIds: [...file.commentIds, id] });
 }

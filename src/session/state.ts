@@ -23,6 +23,8 @@ export interface LoggedMessage {
   readonly clientSeq: number;
   readonly seq: number;
   readonly payloadHash: number;
+  /** Its record's, ms since the Unix epoch. */
+  readonly timestampMs: number;
   /** The file version that an edit made; 0 for others. */
   readonly version: number;
 }
@@ -93,14 +95,8 @@ export function lastClientSeq(state: SessionState, key: string): number {
 /** Numbers whose place in the log is remembered: more than a client has on its way when something repeats a message. */
 const recentMessages = 256;
 
-export function noteLogged(
-  state: SessionState,
-  userId: string,
-  clientId: string,
-  atMs: number,
-  logged: LoggedMessage,
-): void {
+export function noteLogged(state: SessionState, userId: string, clientId: string, logged: LoggedMessage): void {
   const key = clientKey(userId, clientId);
   const recent = appendToTrail(state.clients.get(key)?.recent, logged, recentMessages);
-  state.clients.set(key, { userId, clientId, lastClientSeq: logged.clientSeq, lastUsedMs: atMs, recent });
+  state.clients.set(key, { userId, clientId, lastClientSeq: logged.clientSeq, lastUsedMs: logged.timestampMs, recent });
 }

@@ -22,39 +22,63 @@ export function textContent(text: Text): string {
   return text.sliceString(0, text.length, lineBreak);
 }
 
-const loneSurrogate = /[\ud800-\udfff]/u;
-
-function splitsPair(text: Text, position: number): boolean {
-  if (position <= 0 || position >= text.length) return false;
-  const around = text.sliceString(position - 1, position + 1, lineBreak);
-  return isHighSurrogate(around.charCodeAt(0)) && isLowSurrogate(around.charCodeAt(1));
-}
-
 const isHighSurrogate = (unit: number): boolean => (unit & 0xfc00) === 0xd800;
 const isLowSurrogate = (unit: number): boolean => (unit & 0xfc00) === 0xdc00;
 
+const loneSurrogate = /[\ud800-\udfff]/u;
+
+/** Whether every surrogate has its other half: what has not does not survive UTF-8. */
+export function isWellFormed(content: string): boolean {
+  return !loneSurrogate.test(content);
+}
+
 /**
- * Changes as a change set on `text`: ascending, not overlapping, within the text, no surrogate pair split, no half of
- * one inserted (it would not survive UTF-8). Changes that touch become one, so that everybody holds the same set.
+ * Changes as a change set on a text of `length`: ascending, not overlapping, within the text, no half of a surrogate
+ * pair inserted. Changes that touch become one, so that everybody holds the same set.
  */
-export function parseChanges(text: Text, changes: readonly Change[]): ChangeSet | Refusal {
+export function parseChanges(length: number, changes: readonly Change[]): ChangeSet | Refusal {
   let reached = 0;
   let touching = false;
   for (const [index, { from, to, insert }] of changes.entries()) {
     if (from < reached || to < from) {
       return refuse("EDIT_OUT_OF_RANGE", `the edit does not apply: change ${index} is not after the one before it`);
     }
-    if (to > text.length) {
-      return refuse("EDIT_OUT_OF_RANGE", `the edit does not apply: change ${index} ends at ${to} of ${text.length}`);
+    if (to > length) {
+      return refuse("EDIT_OUT_OF_RANGE", `the edit does not apply: change ${index} ends at ${to} of ${length}`);
     }
-    if (splitsPair(text, from) || splitsPair(text, to) || loneSurrogate.test(insert)) {
-      return refuse("EDIT_OUT_OF_RANGE", `the edit does not apply: change ${index} splits a surrogate pair`);
+    if (!isWellFormed(insert)) {
+      return refuse("EDIT_OUT_OF_RANGE", `the edit does not apply: change ${index} inserts half of a surrogate pair`);
     }
     if (index > 0 && from === reached) touching = true;
     reached = to;
   }
-  const set = ChangeSet.of(changes as Change[], text.length, lineBreak);
+  const set = changeSet(length, changes);
   return touching ? normalizeChanges(set) : set;
+}
+
+/** Whether a change of `text` begins or ends within a surrogate pair. */
+export function splitsPair(text: Text, set: ChangeSet): boolean {
+  let splits = false;
+  set.iterChangedRanges((from, to) => {
+    splits ||= isWithinPair(text, from) || (to !== from && isWithinPair(text, to));
+  });
+  return splits;
+}
+
+/** Whether a position lies between the two halves of a surrogate pair. */
+export function isWithinPair(text: Text, position: number): boolean {
+  if (position <= 0 || position >= text.length) return false;
+  const around = text.sliceString(position - 1, position + 1, lineBreak);
+  return isHighSurrogate(around.charCodeAt(0)) && isLowSurrogate(around.charCodeAt(1));
+}
+
+/** How many changes a set has: as many as `listChanges` lists. */
+export function countChanges(set: ChangeSet): number {
+  let count = 0;
+  set.iterChangedRanges(() => {
+    count += 1;
+  });
+  return count;
 }
 
 /** Trusted changes (they stand in the log) as a change set on a text of `length`. */
@@ -117,4 +141,14 @@ export function lineChange(text: Text, lineNumber: number, content: string): Cha
 export function mapLine(before: Text, after: Text, changes: ChangeSet, lineNumber: number): number {
   const line = Math.min(Math.max(lineNumber, 1), before.lines);
   return after.lineAt(changes.mapPos(before.line(line).from, 1)).number;
+}
+
+/** Whether a change may move a line: typing within lines does not, however many lines are watched. */
+export function movesLines(before: Text, after: Text, changes: ChangeSet): boolean {
+  if (before.lines !== after.lines) return true;
+  let moves = false;
+  changes.iterChanges((_fromA, _toA, _fromB, _toB, inserted) => {
+    moves ||= inserted.lines > 1;
+  });
+  return moves;
 }

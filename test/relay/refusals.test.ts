@@ -71,7 +71,7 @@ describe("who may come in", () => {
     },
   };
   for (const [title, { token, reason, action }] of Object.entries(cases)) {
-    test(`TK0 ${title}: the stream and the unary call end ${reason}`, async () => {
+    test(`TL1 ${title}: the stream and the unary call end ${reason}`, async () => {
       const jwt = await token(relay);
       const stream = await relay.join({ session: "demo", token: jwt });
       const { fault } = await stream.ended;
@@ -83,7 +83,7 @@ describe("who may come in", () => {
     });
   }
 
-  test("ST8 a session id outside the pattern is refused by name, whatever the token allows", async () => {
+  test("ST7 a session id outside the pattern is refused by name, whatever the token allows", async () => {
     const token = await relay.token({ sessions: ["*"] });
     for (const session of ["", "../x", "a..b", "with space", "x".repeat(129), "-a", "a\n", "ümlaut", "{a}", "a*"]) {
       const stream = await relay.join({ session, token });
@@ -91,14 +91,14 @@ describe("who may come in", () => {
     }
   });
 
-  test("ST9 a client id outside the pattern, and a protocol of the future", async () => {
+  test("ST8 a client id outside the pattern, and a protocol of the future", async () => {
     const badId = await relay.join({ session: newSession(), clientId: "a/b" });
     assert.equal((await badId.ended).fault?.reason, "CLIENT_ID_INVALID");
     const future = await relay.join({ session: newSession(), protocol: 2 });
     assert.equal((await future.ended).fault?.reason, "PROTOCOL_UNSUPPORTED");
   });
 
-  test("RS8 a resume token of another user, of another session, and a damaged one", async () => {
+  test("TK17 a resume token of another user, of another session, and a damaged one", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     const { resumeToken } = await alice.take("welcome");
@@ -113,7 +113,7 @@ describe("who may come in", () => {
     assert.equal((await alice.take("ack")).seq, 1n);
   });
 
-  test("ST10 no first message in time", async () => {
+  test("ST9 no first message in time", async () => {
     const quick = await startRelay({ limits: { firstMessageMs: 100 } });
     try {
       const response = await fetch(`${quick.url}/codereview.v1.CodeReviewService/CollaborativeSession`, {
@@ -148,7 +148,7 @@ describe("messages that are refused while the stream lives", () => {
     "a second Join": { payload: { case: "join", value: {} }, reason: "ALREADY_JOINED", action: Action.DROP },
   };
   for (const [title, { payload, reason, action }] of Object.entries(refused)) {
-    test(`ED0 an edit or message ${title}: ${reason}, and its number is free again`, async () => {
+    test(`ST12 an edit or message ${title}: ${reason}, and its number is free again`, async () => {
       const alice = await withFile();
       alice.send(payload, { clientSeq: 2n });
       const fault = await alice.take("fault");
@@ -157,7 +157,7 @@ describe("messages that are refused while the stream lives", () => {
     });
   }
 
-  test("ED0 an edit on its own unacked base", async () => {
+  test("ED11 an edit on its own unacked base", async () => {
     const alice = await withFile();
     alice.send(edit("a.ts", 1, 0, 0, "1"), { clientSeq: 2n });
     alice.send(edit("a.ts", 1, 0, 0, "2"), { clientSeq: 3n });
@@ -167,7 +167,7 @@ describe("messages that are refused while the stream lives", () => {
     await assertAlive(alice, 3n);
   });
 
-  test("ED0 an edit older than the history kept", async () => {
+  test("ED10 an edit older than the history kept", async () => {
     const short = await startRelay({ limits: { fileHistory: 4, messagesBurst: 1000 } });
     try {
       const alice = await short.join();
@@ -186,7 +186,7 @@ describe("messages that are refused while the stream lives", () => {
     }
   });
 
-  test("OR2 a client_seq reused with another content, a gap, zero, and one beyond 2^53", async () => {
+  test("OR3 OR4 a client_seq reused with another content, a gap, zero, and one beyond 2^53", async () => {
     const alice = await withFile();
     alice.send(edit("a.ts", 0, 0, 0, "other"), { clientSeq: 1n });
     assert.equal((await alice.take("fault")).reason, "CLIENT_SEQ_REUSED");
@@ -201,7 +201,7 @@ describe("messages that are refused while the stream lives", () => {
     await assertAlive(alice, 2n);
   });
 
-  test("ST11 a message of another user, client or session", async () => {
+  test("ST10 a message of another user, client or session", async () => {
     const alice = await withFile();
     for (const fields of [{ userId: "bob" }, { clientId: "another" }, { sessionId: "another" }]) {
       alice.send({ case: "custom", value: {} }, { clientSeq: 2n, ...fields });
@@ -211,7 +211,7 @@ describe("messages that are refused while the stream lives", () => {
     await assertAlive(alice, 2n);
   });
 
-  test("TK1 a payload whose scope the token lacks", async () => {
+  test("TK12 a payload whose scope the token lacks", async () => {
     const session = newSession();
     const alice = await relay.join({
       session,
@@ -228,6 +228,17 @@ describe("messages that are refused while the stream lives", () => {
     });
     reader.send({ case: "custom", value: { ephemeral: true } });
     assert.equal((await reader.take("fault")).reason, "SCOPE_MISSING");
+  });
+
+  test("TK1 a token without any scope of this relay reads nothing", async () => {
+    const token = await relay.token({ scope: "openid profile" });
+    const stream = await relay.join({ token });
+    assert.equal((await stream.ended).fault?.reason, "SESSION_FORBIDDEN");
+    const headers = { authorization: `Bearer ${token}` };
+    assert.equal(
+      (await faultOf(relay.client().publish({ sessionId: "demo", clientId: "c" }, { headers })))?.reason,
+      "SESSION_FORBIDDEN",
+    );
   });
 
   test("LM1 the rate: the burst is taken, the next is told when to come again, and is taken then", async () => {
@@ -248,7 +259,7 @@ describe("messages that are refused while the stream lives", () => {
 });
 
 describe("messages that end the stream", () => {
-  test("WR1 a message over the limit: MESSAGE_TOO_LARGE, and one at the limit is taken", async () => {
+  test("WR3 a message over the limit: MESSAGE_TOO_LARGE, and one at the limit is taken", async () => {
     const small = await startRelay({ limits: { messageBytes: 1024, editBytes: 10_000 } });
     try {
       const alice = await small.join();
@@ -264,7 +275,7 @@ describe("messages that end the stream", () => {
     }
   });
 
-  test("WR2 bytes that are no message: MALFORMED, without a word of them", async () => {
+  test("WR5 bytes that are no message: MALFORMED, without a word of them", async () => {
     const response = await fetch(`${relay.url}/codereview.v1.CodeReviewService/CollaborativeSession`, {
       method: "POST",
       headers: { "content-type": "application/connect+proto", authorization: `Bearer ${await relay.token()}` },
@@ -277,7 +288,7 @@ describe("messages that end the stream", () => {
 });
 
 describe("reading the log", () => {
-  test("LG0 a session that is not there, a range that is not there, another epoch", async () => {
+  test("RD3 a session that is not there, a range that is not there, another epoch", async () => {
     const session = newSession();
     const headers = { authorization: `Bearer ${await relay.token({ sessions: [session] })}` };
     const read = async (request: object) => {

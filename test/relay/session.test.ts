@@ -68,7 +68,7 @@ describe("a session over the wire", () => {
     bob.cut();
   });
 
-  test("ST3 a late joiner gets a snapshot; FULL the log; LIVE nothing of before", async () => {
+  test("RS1 a late joiner gets a snapshot; FULL the log; LIVE nothing of before", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     alice.send(edit("a.ts", 0, 0, 0, "one"), { clientSeq: 1n });
@@ -91,7 +91,7 @@ describe("a session over the wire", () => {
     assert.equal(full.kinds().includes("snapshot"), false);
   });
 
-  test("ST4 JSON clients see what binary ones see", async () => {
+  test("ST3 JSON clients see what binary ones see", async () => {
     const session = newSession();
     const json = await relay.join({ session, as: "json", kind: "connect-json" });
     const h1 = await relay.join({ session, as: "h1", kind: "connect-h1" });
@@ -108,7 +108,7 @@ describe("a session over the wire", () => {
     assert.equal((await json.take("edit")).version, 2);
   });
 
-  test("ST5 cursors and ephemeral messages reach the others, not their sender, and no log", async () => {
+  test("ST4 cursors and ephemeral messages reach the others, not their sender, and no log", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     const bob = await relay.join({ session, as: "bob" });
@@ -124,7 +124,7 @@ describe("a session over the wire", () => {
     assert.equal((await relay.log.describe(session))?.head, 1);
   });
 
-  test("PR1 JOINED is told once; a reconnect within the grace is not seen; LEFT comes when the client says so", async () => {
+  test("PR1 PR7 JOINED is told once; a reconnect within the grace is not seen; LEFT comes when the client says so", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     await alice.take("welcome");
@@ -139,7 +139,7 @@ describe("a session over the wire", () => {
     assert.equal(next.payload.case === "presence" && next.payload.value.status, Status.LEFT);
   });
 
-  test("OR1 what is sent again is answered with its first place, and is in the log once", async () => {
+  test("OR4 what is sent again is answered with its first place, and is in the log once", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     for (let times = 0; times < 2; times++) {
@@ -149,7 +149,7 @@ describe("a session over the wire", () => {
     assert.equal((await relay.log.describe(session))?.head, 1);
   });
 
-  test("RS1 a client cut off resumes at its last seq: nothing is missed, nothing comes twice", async () => {
+  test("RS4 a client cut off resumes at its last seq: nothing is missed, nothing comes twice", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     const bob = await relay.join({ session, as: "bob", clientId: "b" });
@@ -168,7 +168,7 @@ describe("a session over the wire", () => {
     assert.equal(back.kinds().includes("snapshot"), false);
   });
 
-  test("RS2 on a resume a client's own pending messages come as Acks, its older ones whole", async () => {
+  test("RS9 on a resume a client's own pending messages come as Acks, its older ones whole", async () => {
     const session = newSession();
     const alice = await relay.join({ session, clientId: "a" });
     const { resumeToken } = await alice.take("welcome");
@@ -184,7 +184,7 @@ describe("a session over the wire", () => {
     assert.equal((await back.take("ack")).clientSeq, 3n);
   });
 
-  test("OR5 the newer stream of a client supersedes the older, which writes no more", async () => {
+  test("ST11 the newer stream of a client supersedes the older, which writes no more", async () => {
     const session = newSession();
     const old = await relay.join({ session, clientId: "a" });
     await old.take("welcome");
@@ -197,7 +197,19 @@ describe("a session over the wire", () => {
     assert.equal((await newer.take("ack")).seq, 1n);
   });
 
-  test("ST6 split: Subscribe down and Publish up are one session with bidi", async () => {
+  test("ST11 of many joins of one client at once the newest claim alone stays", async () => {
+    const session = newSession();
+    const streams = await Promise.all(Array.from({ length: 8 }, () => relay.join({ session, clientId: "a" })));
+    const lives = await Promise.all(
+      streams.map((stream) => Promise.race([stream.ended, new Promise((resolve) => setTimeout(resolve, 500))])),
+    );
+    assert.equal(lives.filter((end) => end === undefined).length, 1);
+    const [live] = streams.filter((_, index) => lives[index] === undefined);
+    live?.send({ case: "custom", value: {} }, { clientSeq: 1n });
+    assert.equal((await live?.take("ack"))?.seq, 1n);
+  });
+
+  test("ST5 split: Subscribe down and Publish up are one session with bidi", async () => {
     const session = newSession();
     const alice = await relay.join({ session });
     await alice.take("welcome");
@@ -241,7 +253,7 @@ describe("a session over the wire", () => {
     );
   });
 
-  test("ST7 a client's half-close: its acks are flushed, the stream ends OK", async () => {
+  test("ST6 a client's half-close: its acks are flushed, the stream ends OK", async () => {
     const alice = await relay.join({ session: newSession() });
     for (let n = 1; n <= 20; n++) alice.send({ case: "custom", value: { type: "t" } }, { clientSeq: BigInt(n) });
     alice.finish();

@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => relay.stop());
 
 describe("the life of a token under a stream", () => {
-  test("TK10 a stream lives through three lifetimes of its token, without a gap", async () => {
+  test("TL2 a stream lives through three lifetimes of its token, without a gap", async () => {
     const alice = await relay.join({ token: await relay.token({ ttlSeconds: 100 }) });
     await alice.take("welcome");
     for (let life = 1; life <= 3; life++) {
@@ -30,7 +30,7 @@ describe("the life of a token under a stream", () => {
     }
   });
 
-  test("TK11 one that does not rotate ends TOKEN_EXPIRED, and resumes with a new one where it was", async () => {
+  test("TL3 one that does not rotate ends TOKEN_EXPIRED, and resumes with a new one where it was", async () => {
     const alice = await relay.join({ token: await relay.token({ ttlSeconds: 100 }) });
     const { resumeToken } = await alice.take("welcome");
     alice.send({ case: "custom", value: {} }, { clientSeq: 1n });
@@ -46,7 +46,7 @@ describe("the life of a token under a stream", () => {
     assert.deepEqual([welcome.outcome, welcome.lastClientSeq, welcome.headSeq], [Outcome.RESUMED, 2n, 2n]);
   });
 
-  test("TK12 a rotation to smaller rights holds at once, and one to larger rights too", async () => {
+  test("TL4 a rotation to smaller rights holds at once, and one to larger rights too", async () => {
     const alice = await relay.join();
     await alice.take("welcome");
     alice.send(edit("a.ts", 0, 0, 0, "x"), { clientSeq: 1n });
@@ -63,7 +63,7 @@ describe("the life of a token under a stream", () => {
     assert.equal((await alice.take("ack")).seq, 2n);
   });
 
-  test("TK13 a reader that is given the right to write writes", async () => {
+  test("TL5 a reader that is given the right to write writes", async () => {
     const reader = await relay.join({ token: await relay.token({ scope: "session:read" }) });
     await reader.take("welcome");
     reader.send({ case: "tokenRotation", value: { token: await relay.token({ scope: "session:custom" }) } });
@@ -72,7 +72,7 @@ describe("the life of a token under a stream", () => {
     assert.equal((await reader.take("ack")).seq, 1n);
   });
 
-  test("TK14 a refused rotation leaves the token in force: another subject, another session, expired, nonsense", async () => {
+  test("TL6 a refused rotation leaves the token in force: another subject, another session, expired, nonsense", async () => {
     const alice = await relay.join();
     const { tokenExpiresAt } = await alice.take("welcome");
     const refused = [
@@ -91,7 +91,7 @@ describe("the life of a token under a stream", () => {
     assert.equal((await alice.take("ack")).seq, 1n);
   });
 
-  test("TK15 a newer JWT on a Publish renews the Subscribe stream's", async () => {
+  test("TL7 a newer JWT on a Publish renews the Subscribe stream's", async () => {
     const client = relay.client();
     const short = await relay.token({ ttlSeconds: 100 });
     const abort = new AbortController();
@@ -125,7 +125,7 @@ describe("the life of a token under a stream", () => {
 });
 
 describe("the life of a stream", () => {
-  test("ST20 a silent client ends CLIENT_SILENT; one that answers heartbeats does not", async () => {
+  test("ST13 a silent client ends CLIENT_SILENT; one that answers heartbeats does not", async () => {
     const brisk = await startRelay({ limits: { heartbeatMs: 300 } });
     try {
       const silent = await brisk.join({ as: "silent" });
@@ -150,7 +150,7 @@ describe("the life of a stream", () => {
     }
   });
 
-  test("ST21 an old stream is told GoAway, then ends MAX_STREAM_AGE", async () => {
+  test("ST14 an old stream is told GoAway, then ends MAX_STREAM_AGE", async () => {
     const alice = await relay.join({ token: await relay.token({ ttlSeconds: 100_000 }) });
     await alice.take("welcome");
     relay.advance(4 * 60 * 60 * 1000);
@@ -159,7 +159,7 @@ describe("the life of a stream", () => {
     assert.equal((await alice.ended).fault?.reason, "MAX_STREAM_AGE");
   });
 
-  test("ST22 a drain says GoAway, ends the streams DRAIN, and takes nobody in", async () => {
+  test("ST15 a drain says GoAway, ends the streams DRAIN, and takes nobody in", async () => {
     const draining = await startRelay();
     const alice = await draining.join();
     await alice.take("welcome");
@@ -175,7 +175,7 @@ describe("the life of a stream", () => {
     await draining.stop();
   });
 
-  test("ST23 a client's own deadline ends its stream by name", async () => {
+  test("WR16 a client's own deadline ends its stream by name", async () => {
     const response = await fetch(`${relay.url}/codereview.v1.CodeReviewService/Subscribe`, {
       method: "POST",
       headers: {

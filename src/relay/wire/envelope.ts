@@ -6,7 +6,6 @@ import {
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
 
@@ -24,10 +23,29 @@ const jsonOptions = { ignoreUnknownFields: true, recursionLimit: maxDepth };
 
 /** One whole frame, ready for any outlet of this form. */
 export function encodeFrame<M extends DescMessage>(schema: M, message: MessageShape<M>, form: FrameForm): Uint8Array {
-  return encodeEnvelope(
-    0,
-    form === "binary" ? toBinary(schema, message) : encoder.encode(toJsonString(schema, message)),
-  );
+  return envelop(form === "binary" ? toBinary(schema, message) : encoder.encode(toJsonString(schema, message)));
+}
+
+/**
+ * A frame around parts of one message. Protobuf encodings behind one another are one message with the fields of all.
+ *
+ * Not connect-es's `encodeEnvelope`: on JavaScriptCore the DataView by which it writes four bytes costs more than all
+ * else that happens here (1.6 us, this 0.08; Bun 1.4.5), because a small array is given a memory of its own for it.
+ */
+export function envelop(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const frame = new Uint8Array(envelopeBytes + length);
+  frame[1] = length >>> 24;
+  frame[2] = length >>> 16;
+  frame[3] = length >>> 8;
+  frame[4] = length;
+  let at = envelopeBytes;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return frame;
 }
 
 /** The JSON form of one binary frame, as a JSON outlet takes it. */

@@ -1,11 +1,11 @@
-import type { ChangeSet } from "@codemirror/state";
+import type { ChangeSet, Text } from "@codemirror/state";
 import type { Comment, Custom, SessionMessage } from "../../gen/codereview/v1/codereview_pb.ts";
 import type { LoggedPayload } from "../admit.ts";
 import { isPathValid } from "../path.ts";
 import { assertNever } from "../reasons.ts";
-import { isRefusal, refuse } from "../refusal.ts";
+import { isRefusal, type Refusal, refuse } from "../refusal.ts";
 import type { AssembledSnapshot } from "../snapshot-parts.ts";
-import { changeSet, listChanges, parseChanges } from "../text.ts";
+import { changeSet, listChanges, parseChanges, splitsPair } from "../text.ts";
 import { CommentsView } from "./comments-view.ts";
 import type { ClientEvent } from "./effects.ts";
 import { type EditBounds, encodeStep, sendNext } from "./next-edit.ts";
@@ -86,7 +86,7 @@ export class ClientDocument {
     if (changes.length !== text.length) throw new RangeError("the changes are not of the displayed text");
     if (exists && changes.empty) return;
     const kind = exists ? "edit" : "create";
-    const checked = isPathValid(path) ? parseChanges(text, listChanges(changes)) : refuse("PATH_INVALID");
+    const checked = isPathValid(path) ? checkChanges(text, changes) : refuse("PATH_INVALID");
     if (isRefusal(checked)) {
       const refused: Step = { kind, changes };
       this.#refuse(checked, { case: "edit", value: encodeStep(file, refused) });
@@ -144,7 +144,6 @@ export class ClientDocument {
     this.#put(next);
     if (next.inFlight === undefined || next.inFlight.kind === "lost") return;
     this.outbox.push({ kind: "edit", path }, { case: "edit", value: encodeStep(next, next.inFlight) });
-    for (const pending of this.#commentsOn(path)) settleComment(pending, next);
   }
 
   #releaseComments(): void {
@@ -180,7 +179,7 @@ export class ClientDocument {
         if (file.confirmed.exists ? version !== file.confirmed.version + 1 : deleted) {
           return "a file's version was left out";
         }
-        const changes = parseChanges(file.confirmed.text, payload.value.changes);
+        const changes = parseChanges(file.confirmed.text.length, payload.value.changes);
         if (isRefusal(changes)) return changes.message;
         const transition = applyRemote(file, { changes, version, exists: !deleted });
         this.#confirm(path, file, transition.file, changes);
@@ -231,11 +230,11 @@ export class ClientDocument {
     if (file === undefined || confirmed === undefined) return "an edit of a file that was deleted is acked";
     if (file.confirmed.exists && version !== file.confirmed.version + 1) return "a file's version was left out";
     this.#confirm(path, file, confirmed.file, confirmed.changes);
-    this.#put(confirmed.file);
     for (const pending of this.#commentsOn(path)) {
       const transition = { file: confirmed.file, atInFlight: undefined, atDisplayed: undefined, lost: undefined };
-      moveByTransition(pending, file, transition, confirmed.changes);
+      moveByTransition(pending, transition, confirmed.changes);
     }
+    this.#put(confirmed.file);
     return undefined;
   }
 
@@ -284,7 +283,7 @@ export class ClientDocument {
     if (logged) {
       const confirmed = confirmStep(file, file.confirmed.version);
       const acked = { file: base, atInFlight: undefined, atDisplayed: undefined, lost: undefined };
-      for (const pending of this.#commentsOn(file.path)) moveByTransition(pending, file, acked, confirmed?.changes);
+      for (const pending of this.#commentsOn(file.path)) moveByTransition(pending, acked, confirmed?.changes);
     }
     this.#transit(base, transition, remote.changes, file.displayed.exists);
   }
@@ -302,13 +301,13 @@ export class ClientDocument {
       }
     } else if (work.kind === "edit") {
       const file = this.#files.get(work.path);
-      // A creation goes as it is: on the empty text, whoever else made the file meanwhile.
-      if (file?.inFlight === undefined || file.inFlight.kind === "create") return;
-      if (file.inFlight.kind === "lost") {
+      const step = file?.inFlight;
+      if (file === undefined || step === undefined || step.kind === "lost") {
         this.outbox.remove(entry);
-        this.#put({ ...file, inFlight: undefined });
-      } else {
-        entry.payload = { case: "edit", value: encodeStep(file, file.inFlight) };
+        if (step !== undefined && file !== undefined) this.#put({ ...file, inFlight: undefined });
+      } else if (step.kind !== "create") {
+        // A creation goes as it is: on the empty text, whoever else made the file meanwhile.
+        entry.payload = { case: "edit", value: encodeStep(file, step) };
       }
     }
   }
@@ -325,7 +324,7 @@ export class ClientDocument {
   ): void {
     const { file, atDisplayed, lost } = transition;
     const { path, displayed } = file;
-    for (const pending of this.#commentsOn(path)) moveByTransition(pending, before, transition, confirmedChanges);
+    for (const pending of this.#commentsOn(path)) moveByTransition(pending, transition, confirmedChanges);
     this.#put(file);
     if (lost !== undefined && lost.length > 0) this.#tell({ kind: "lost-file", path, text: lost });
     const changed = atDisplayed !== undefined && !atDisplayed.empty;
@@ -338,6 +337,7 @@ export class ClientDocument {
     const { path } = file;
     if (isSettled(file) && !file.confirmed.exists) this.#files.delete(path);
     else this.#files.set(path, file);
+    for (const pending of this.#commentsOn(path)) settleComment(pending, file);
     if (file.inFlight === undefined && file.buffer.length > 0) this.#touched.add(path);
     else this.#touched.delete(path);
   }
@@ -349,4 +349,11 @@ export class ClientDocument {
   #refuse({ reason, message }: { readonly reason: string; readonly message: string }, payload: LoggedPayload): void {
     this.#tell({ kind: "refused", reason, message, payload });
   }
+}
+
+/** What somebody typed, as everybody else will hold it; refused where it would not survive the way. */
+function checkChanges(text: Text, typed: ChangeSet): ChangeSet | Refusal {
+  const checked = parseChanges(text.length, listChanges(typed));
+  if (isRefusal(checked) || !splitsPair(text, checked)) return checked;
+  return refuse("EDIT_OUT_OF_RANGE", "the edit does not apply: it splits a surrogate pair");
 }

@@ -60,3 +60,30 @@ export type ClientEffect =
   | { readonly kind: "retry-after"; readonly afterMs: number }
   | { readonly kind: "next"; readonly step: NextStep }
   | { readonly kind: "tell"; readonly event: ClientEvent };
+
+/** Effects as they gather during one call. */
+export class EffectList {
+  #effects: ClientEffect[] = [];
+
+  send(message: SessionMessage): void {
+    this.#effects.push({ kind: "send", message });
+  }
+
+  retryAfter(afterMs: number): void {
+    this.#effects.push({ kind: "retry-after", afterMs });
+  }
+
+  next(step: NextStep): void {
+    this.#effects.push({ kind: "next", step });
+  }
+
+  tell(event: ClientEvent): void {
+    this.#effects.push({ kind: "tell", event });
+  }
+
+  take(): readonly ClientEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+}

@@ -50,6 +50,11 @@ export class Outbox {
     return this.#entries.some(({ clientSeq }) => clientSeq > 0) ? this.#acked + 1 : 0;
   }
 
+  /** The number that the next message gets, if all that was sent is logged. */
+  get nextClientSeq(): number {
+    return this.#acked + 1 + this.#entries.filter(({ clientSeq }) => clientSeq > 0).length;
+  }
+
   push(work: Work, payload: LoggedPayload): void {
     this.#entries.push({ work, payload, clientSeq: 0, standing: "unsent", strikes: 0 });
   }
@@ -96,6 +101,23 @@ export class Outbox {
   /** The entry that an answer under this number is about. */
   sent(clientSeq: number): Entry | undefined {
     return this.#entries.find((entry) => entry.standing !== "unsent" && entry.clientSeq === clientSeq);
+  }
+
+  /** Whether something is on its way that a log up to this number does not have. */
+  hasSentAfter(lastClientSeq: number): boolean {
+    return this.#entries.some(({ standing, clientSeq }) => standing !== "unsent" && clientSeq > lastClientSeq);
+  }
+
+  /** The log has it; its place is told later. */
+  markDurable(clientSeq: number): void {
+    const entry = this.sent(clientSeq);
+    if (entry !== undefined) entry.standing = "durable";
+  }
+
+  /** It was sent, and no answer can come any more. */
+  holdUnanswered(clientSeq: number): void {
+    const entry = this.sent(clientSeq);
+    if (entry?.standing === "sent") this.hold(entry);
   }
 
   /** It will never be logged: its number is free, and what stands behind it moves up. */

@@ -3,7 +3,6 @@ import type { ChangeSet } from "@codemirror/state";
 import type { Comment } from "../../gen/codereview/v1/codereview_pb.ts";
 import { CommentSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { assertNever } from "../reasons.ts";
-import { mapLine } from "../text.ts";
 import type { PendingFile, Transition } from "./pending-file.ts";
 
 /**
@@ -48,9 +47,12 @@ function settle(layer: Layer, { inFlight, buffer }: PendingFile): Layer {
 export function settleComment(pending: PendingComment, file: PendingFile): void {
   if (!hasPlace(pending) || pending.layer === "confirmed") return;
   pending.layer = settle(pending.layer, file);
-  if (pending.layer !== "confirmed") return;
-  const { text } = file.confirmed;
-  pending.line = text.lineAt(Math.min(pending.position, text.length)).number;
+  if (pending.layer === "confirmed") place(pending, file, pending.position);
+}
+
+function place(pending: PendingComment, { confirmed: { text } }: PendingFile, position: number): void {
+  pending.position = Math.min(position, text.length);
+  pending.line = text.lineAt(pending.position).number;
 }
 
 /** Something was typed here. */
@@ -61,16 +63,14 @@ export function moveByTyping(pending: PendingComment, changes: ChangeSet): void 
 /** The file changed below what is pending: by `changes` of the confirmed text (none when a step was taken back). */
 export function moveByTransition(
   pending: PendingComment,
-  before: PendingFile,
   { file, atInFlight, atDisplayed }: Transition,
   changes: ChangeSet | undefined,
 ): void {
   if (!hasPlace(pending)) return;
   switch (pending.layer) {
     case "confirmed":
-      if (changes !== undefined) {
-        pending.line = mapLine(before.confirmed.text, file.confirmed.text, changes, pending.line);
-      }
+      // As the relay does it: the place where its line began is followed, and its line taken there.
+      if (changes !== undefined) place(pending, file, movePosition(pending.position, changes));
       return;
     case "in-flight":
       if (atInFlight !== undefined) pending.position = movePosition(pending.position, atInFlight);
@@ -88,10 +88,14 @@ function movePosition(position: number, changes: ChangeSet): number {
   return changes.mapPos(Math.min(position, changes.length), 1);
 }
 
-/** As it is sent: at its line of the file's confirmed version. Undefined: there is no such file. */
+/**
+ * As it is sent: at its line of the file's confirmed version, from whose beginning its place is followed from now on.
+ * Undefined: there is no such file.
+ */
 export function encodePendingComment(pending: PendingComment, file: PendingFile | undefined): Comment | undefined {
   const { comment, line } = pending;
   if (!hasPlace(pending)) return comment;
   if (file?.confirmed.exists !== true) return undefined;
+  pending.position = file.confirmed.text.line(line).from;
   return create(CommentSchema, { ...comment, lineNumber: line, version: file.confirmed.version });
 }

@@ -1,5 +1,5 @@
 import type { Text } from "@codemirror/state";
-import { createText, emptyText } from "../text.ts";
+import { createText, emptyText, normalizeChanges } from "../text.ts";
 import {
   applyRemote,
   confirmStep,
@@ -31,7 +31,15 @@ export function rebaseFile(file: PendingFile, snapshot: SnapshotFile | undefined
   const base = logged ? confirmed(file) : file.inFlight?.kind === "lost" ? { ...file, inFlight: undefined } : file;
   const text = snapshot === undefined ? emptyText : createText(snapshot.content);
   const remote = remoteChange(base, snapshot, text);
-  return { base, remote, transition: applyRemote(base, remote) };
+  const transition = applyRemote(base, remote);
+  return { base, remote, transition: { ...transition, file: normalizeFlight(transition.file) } };
+}
+
+/** What is sent anew is in the form in which the relay gets it: both sides go on mapping the same set. */
+function normalizeFlight(file: PendingFile): PendingFile {
+  const { inFlight } = file;
+  if (inFlight?.kind !== "edit") return file;
+  return { ...file, inFlight: { kind: "edit", changes: normalizeChanges(inFlight.changes) } };
 }
 
 function confirmed(file: PendingFile): PendingFile {

@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import type { LogRecord } from "../../src/durable/session-log.ts";
+import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { Ephemerals } from "../../src/relay/ephemerals.ts";
+import { encodeControl } from "../../src/relay/payload.ts";
+import { Reader, type ReaderSource } from "../../src/relay/reader.ts";
+import { Ring } from "../../src/relay/ring.ts";
+import type { Outlet } from "../../src/relay/stream.ts";
+import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
+import { clientKey } from "../../src/session/state.ts";
+
+/** Deterministic numbers in [0, 1) (mulberry32). */
+function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** Takes frames, falls behind at random, and is asked to go on by the test. */
+class RandomOutlet implements Outlet {
+  readonly form = "binary";
+  readonly bytes = createEnvelopeReader(1 << 20);
+  readonly got: SessionMessage[] = [];
+  writes = 0;
+  waits = 0;
+  #resume: (() => void) | undefined;
+  readonly #random: () => number;
+  readonly #slowness: number;
+
+  constructor(random: () => number, slowness: number) {
+    this.#random = random;
+    this.#slowness = slowness;
+  }
+
+  write(frames: Uint8Array): Promise<void> | undefined {
+    assert.equal(this.#resume, undefined, "written to although it is behind");
+    this.writes += 1;
+    this.bytes.push(frames);
+    for (let next = this.bytes.take(); next !== undefined; next = this.bytes.take()) {
+      this.got.push(fromBinary(SessionMessageSchema, next));
+    }
+    if (this.#random() >= this.#slowness) return undefined;
+    this.waits += 1;
+    return new Promise((resolve) => {
+      this.#resume = resolve;
+    });
+  }
+
+  end(): void {}
+
+  goOn(): void {
+    const resume = this.#resume;
+    this.#resume = undefined;
+    resume?.();
+  }
+}
+
+/** A session's ring and log, with readers of every speed. */
+class World {
+  readonly ring: Ring;
+  readonly log: LogRecord[] = [];
+  readonly ephemerals = new Ephemerals();
+  readonly readers = new Map<string, { reader: Reader; outlet: RandomOutlet; fromSeq: number; ackFrom: number }>();
+  readonly #random: () => number;
+  readonly #counts = new Map<string, number>();
+  logReads = 0;
+
+  constructor(random: () => number, ringBytes: number) {
+    this.#random = random;
+    this.ring = new Ring(ringBytes);
+  }
+
+  join(userId: string, slowness: number, fromSeq: number, ackFrom: number): void {
+    const identity = { sessionId: "s", userId, clientId: "c", key: clientKey(userId, "c") };
+    const world = this;
+    const source: ReaderSource = {
+      ring: this.ring,
+      get head() {
+        return world.log.length;
+      },
+      async readLog(from, maxBytes) {
+        world.logReads += 1;
+        const count = Math.max(1, Math.floor(maxBytes / 40_000));
+        return world.log.slice(from - 1, from - 1 + count);
+      },
+      conflated: (from, to) => this.ephemerals.between(from, to, identity.key),
+      encode: (payload, form, timestampMs = 0) => encodeControl(identity, payload, timestampMs, form),
+    };
+    const outlet = new RandomOutlet(this.#random, slowness);
+    const fail = (error: unknown) => assert.fail(String(error));
+    const reader = new Reader({
+      outlet,
+      source,
+      key: identity.key,
+      ackFrom,
+      snapshot: undefined,
+      fromSeq,
+      now: () => 0,
+      fail,
+    });
+    this.readers.set(identity.key, { reader, outlet, fromSeq, ackFrom });
+    reader.welcome({ case: "welcome", value: {} });
+  }
+
+  record(userId: string): void {
+    const sender = clientKey(userId, "c");
+    const clientSeq = (this.#counts.get(sender) ?? 0) + 1;
+    this.#counts.set(sender, clientSeq);
+    const seq = this.log.length + 1;
+    const frame = this.#frame({ userId, seq: BigInt(seq), clientSeq: BigInt(clientSeq), timestamp: 7n }, `${seq}`);
+    this.log.push({ seq, frame, payloadHash: 0 });
+    this.#note(sender, this.ring.append({ frame, seq, head: seq, sender, clientSeq, timestampMs: 7, version: 0 }));
+  }
+
+  ephemeral(userId: string, type: string, value: string): void {
+    const sender = clientKey(userId, "c");
+    const frame = this.#frame({ userId }, `${type}=${value}`);
+    const place = { seq: 0, head: this.log.length, clientSeq: 0, timestampMs: 0, version: 0 };
+    const index = this.ring.append({ frame, sender, ...place });
+    this.ephemerals.put(type, { frame, sender, index });
+    this.#note(sender, index);
+  }
+
+  flush(): void {
+    for (const { reader } of this.readers.values()) reader.pump();
+  }
+
+  async settle(): Promise<void> {
+    for (let round = 0; round < 10_000; round++) {
+      for (const { outlet, reader } of this.readers.values()) {
+        outlet.goOn();
+        reader.pump();
+      }
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if ([...this.readers.values()].every(({ reader }) => reader.drained)) return;
+    }
+    assert.fail("the readers never came to rest");
+  }
+
+  #frame(fields: { userId: string; seq?: bigint; clientSeq?: bigint; timestamp?: bigint }, type: string): Uint8Array {
+    const padding = new Uint8Array(Math.floor(this.#random() * 200));
+    const payload = { case: "custom", value: { type, data: padding } } as const;
+    return encodeFrame(
+      SessionMessageSchema,
+      create(SessionMessageSchema, { ...fields, clientId: "c", payload }),
+      "binary",
+    );
+  }
+
+  #note(sender: string, index: number): void {
+    this.readers.get(sender)?.reader.noteOwn(index);
+  }
+}
+
+/** What a reader got: seqs in order, its own told as Acks, and the last of each ephemeral slot. */
+function read(world: World, key: string) {
+  const found = world.readers.get(key);
+  assert.ok(found !== undefined);
+  const seqs: number[] = [];
+  let acks = 0;
+  const slots = new Map<string, string>();
+  for (const { payload, seq, userId, clientSeq, timestamp } of found.outlet.got) {
+    if (payload.case === "ack") {
+      assert.equal(timestamp, 7n, "an Ack has its record's time");
+      acks += 1;
+      seqs.push(Number(payload.value.seq));
+      assert.ok(Number(payload.value.clientSeq) >= found.ackFrom);
+    } else if (payload.case === "custom" && seq > 0n) {
+      const own = clientKey(userId, "c") === key;
+      assert.ok(!own || Number(clientSeq) < found.ackFrom, "an own record came whole");
+      seqs.push(Number(seq));
+    } else if (payload.case === "custom") {
+      assert.notEqual(clientKey(userId, "c"), key, "an own ephemeral came back");
+      const [type = "", value = ""] = payload.value.type.split("=");
+      slots.set(`${userId} ${type}`, value);
+    }
+  }
+  return { seqs, acks, slots, outlet: found.outlet, fromSeq: found.fromSeq };
+}
+
+describe("a reader", () => {
+  test("ST50 whatever its speed, a reader gets every record once and in order, its own as Acks, and the newest of each ephemeral", async () => {
+    let logReads = 0;
+    let waits = 0;
+    let acks = 0;
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = createRandom(seed);
+      const world = new World(random, 4_000);
+      const newest = new Map<string, string>();
+      for (const [user, slowness] of [
+        ["ann", 0],
+        ["bob", 0.2],
+        ["cy", 0.9],
+      ] as const)
+        world.join(user, slowness, 1, 1);
+      for (let step = 1; step <= 300; step++) {
+        const user = ["ann", "bob", "cy"][Math.floor(random() * 3)] ?? "ann";
+        if (random() < 0.7) world.record(user);
+        else {
+          world.ephemeral(user, "cursor", String(step));
+          newest.set(`${user} cursor`, String(step));
+        }
+        if (random() < 0.5) world.flush();
+        if (random() < 0.1) for (const { outlet } of world.readers.values()) outlet.goOn();
+        if (random() < 0.1) await new Promise<void>((resolve) => setImmediate(resolve));
+        if (step === 150) world.join("dee", 0.5, Math.floor(random() * world.log.length) + 1, Number.POSITIVE_INFINITY);
+      }
+      await world.settle();
+      for (const key of world.readers.keys()) {
+        const reader = read(world, key);
+        const expected = Array.from(
+          { length: world.log.length - reader.fromSeq + 1 },
+          (_, index) => index + reader.fromSeq,
+        );
+        assert.deepEqual(reader.seqs, expected, `seed ${seed}, ${key}`);
+        for (const [slot, value] of newest) {
+          const [user = ""] = slot.split(" ");
+          const late = key === clientKey("dee", "c") && Number(value) <= 150;
+          if (clientKey(user, "c") !== key && !late)
+            assert.equal(reader.slots.get(slot), value, `seed ${seed}, ${key}`);
+        }
+        waits += reader.outlet.waits;
+        acks += reader.acks;
+      }
+      logReads += world.logReads;
+    }
+    assert.ok(logReads > 100 && waits > 1_000 && acks > 1_000, `${logReads} ${waits} ${acks}: nothing was tried`);
+  });
+
+  test("ST51 frames that are ready together leave together, and one run of bytes serves all who keep up", () => {
+    const world = new World(createRandom(7), 1 << 20);
+    for (const user of ["ann", "bob"]) world.join(user, 0, 1, Number.POSITIVE_INFINITY);
+    const before = [...world.readers.values()].map(({ outlet }) => outlet.writes);
+    for (let n = 0; n < 20; n++) world.record("zoe");
+    world.flush();
+    const after = [...world.readers.values()].map(({ outlet }) => outlet.writes);
+    assert.deepEqual(
+      after,
+      before.map((writes) => writes + 1),
+    );
+    const [run] = world.ring.runs(0, 20);
+    assert.equal(world.ring.runs(0, 20)[0], run);
+  });
+});

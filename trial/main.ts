@@ -1,0 +1,287 @@
+/**
+ * The trial: people type files into one session over the wire, all at once, cut off and resumed all the time, and at the
+ * end everybody, the log and what was typed have to be the same bytes. `npm run trial -- --help` says how.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { createConnectTransport as createWebTransport } from "@connectrpc/connect-web";
+import { signDevelopmentToken } from "../src/auth/sign.ts";
+import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
+import { foldTexts, readRecords } from "./log.ts";
+import { Participant } from "./participant.ts";
+import { freePort, RelayProcess, raisedLimits } from "./relay-process.ts";
+import { ownSources, readTraces, type Typing } from "./texts.ts";
+import { Typist } from "./typist.ts";
+
+const usage = `npm run trial -- [options]
+
+Two people type files into one session of a real relay (its own process, SQLite), a third joins in the middle; each is cut
+off and resumed every few hundred edits, and every token is rotated several times. At the end all participants, a fresh
+joiner and the folded log must have the same bytes. The last line on stdout is JSON; exit 1 unless all is equal and
+nothing was lost or came twice. The relay's rate limits are raised for it.
+
+  --traces DIR   type the real histories there (*.json.gz of "editing-traces") instead of two files of this repository
+  --kill         kill -9 the relay several times, and start it again
+  --kills N      how often (5)
+  --seed N       of when streams are cut (1)
+  --help`;
+
+const { values: options } = parseArgs({
+  options: {
+    traces: { type: "string" },
+    kill: { type: "boolean", default: false },
+    kills: { type: "string", default: "5" },
+    seed: { type: "string", default: "1" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (options.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+const session = "trial";
+const secretText = crypto.randomUUID() + crypto.randomUUID();
+const secret = new TextEncoder().encode(secretText);
+const tokenTtlSeconds = 8;
+/** Edits between two cuts of a stream: from the first number on, so many more at most. */
+const cutEvery = [200, 300] as const;
+/** Edits between two renewals of a token, besides those that its short life asks for. */
+const rotateEvery = 1_500;
+/** A tenth of each person's edits go into the other's file, above what the other types there. */
+const headerShare = 10;
+const patienceMs = 120_000;
+
+/** Deterministic numbers in [0, 1) (mulberry32): so that a run can be had again. */
+function createRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`gave up waiting until ${what}`);
+    await pause(20);
+  }
+}
+
+function headerFor(typing: Typing): Typing {
+  const text = `// ${typing.name}: read by the other\n`.repeat(
+    Math.ceil(typing.transactions.length / headerShare / 40),
+  );
+  return {
+    name: `${typing.name} (header)`,
+    transactions: [...text].map((insert, at) => [{ from: at, to: at, insert }]),
+    endText: text,
+  };
+}
+
+const random = createRandom(Number(options.seed));
+const typings = options.traces === undefined ? ownSources() : readTraces(options.traces);
+const [typingA, typingB] = typings;
+if (typingA === undefined || typingB === undefined) throw new Error("the trial needs two texts");
+const headers = [headerFor(typingA), headerFor(typingB)] as const;
+const expected = new Map([
+  [typingA.name, `${headers[0].endText}\n${typingA.endText}`],
+  [typingB.name, `${headers[1].endText}\n${typingB.endText}`],
+]);
+
+const dataDir = mkdtempSync(join(tmpdir(), "baton-trial-"));
+const relay = new RelayProcess(await freePort(), dataDir, secretText);
+const common = { session, secret, tokenTtlSeconds };
+const baseUrl = relay.url;
+console.error(`relay on ${baseUrl}; raised for the trial: ${JSON.stringify(raisedLimits)}`);
+await relay.start();
+
+const ana = new Participant({
+  ...common,
+  name: "ana",
+  carriage: "bidi",
+  transport: createConnectTransport({ baseUrl, httpVersion: "2" }),
+});
+const ben = new Participant({
+  ...common,
+  name: "ben",
+  carriage: "bidi",
+  transport: createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+});
+const cleo = new Participant({
+  ...common,
+  name: "cleo",
+  carriage: "split",
+  transport: createWebTransport({ baseUrl, useBinaryFormat: true }),
+});
+const people = [ana, ben, cleo];
+
+// Both files are there before anybody types, each with the line break between its header and its text.
+ana.connection.open();
+ben.connection.open();
+ana.connection.act((machine) => machine.createFile(typingA.name, "\n"));
+ben.connection.act((machine) => machine.createFile(typingB.name, "\n"));
+await until("both files are there", () =>
+  [ana, ben].every(({ machine }) => machine.text(typingA.name) && machine.text(typingB.name)),
+);
+
+interface Desk {
+  readonly person: Participant;
+  readonly typists: readonly Typist[];
+}
+
+const desk = (person: Participant, own: Typing, others: Typing, header: Typing): Desk => {
+  const typists = [new Typist(own.name, own, 1), new Typist(others.name, header, 0)];
+  for (const typist of typists) person.listen((event) => typist.heard(event));
+  return { person, typists };
+};
+const desks = [desk(ana, typingA, typingB, headers[1]), desk(ben, typingB, typingA, headers[0])];
+
+const total = [typingA, typingB, ...headers].reduce((sum, { transactions }) => sum + transactions.length, 0);
+let edits = 0;
+let comments = 0;
+let cuts = 0;
+const startedMs = Date.now();
+
+async function typeAll({ person, typists: [own, header] }: Desk): Promise<void> {
+  if (own === undefined || header === undefined) throw new Error("a desk has two typists");
+  const nextCut = () => cutEvery[0] + Math.floor(random() * cutEvery[1]);
+  let cutAt = nextCut();
+  for (let typed = 1; !own.done || !header.done; typed++) {
+    const typist = (typed % headerShare === 0 && !header.done) || own.done ? header : own;
+    typist.type(person.connection, person.machine);
+    edits += 1;
+    if (typed % 500 === 0) {
+      comments += 1;
+      const id = `${person.name}-${typed}`;
+      person.connection.act((machine) => machine.putComment({ id, path: own.path, line: 1, text: `at ${typed}` }));
+    }
+    if (typed === cutAt) {
+      person.connection.interrupt();
+      cuts += 1;
+      cutAt = typed + nextCut();
+    }
+    // Typing goes on while the stream is away, and when the next cut is near, it is back.
+    if (typed === cutAt - 50) await until(`${person.name} is back`, () => person.machine.phase.kind === "live");
+    if (typed % rotateEvery === 0) await person.connection.rotateToken();
+    // A few keys, then a rest in which what the others did comes in.
+    if (typed % 4 === 0) await pause(1);
+  }
+}
+
+async function joinInTheMiddle(): Promise<void> {
+  await until("half is typed", () => edits >= total / 2);
+  cleo.connection.open();
+  for (let n = 1; edits < total; n++) {
+    comments += 1;
+    cleo.connection.act((machine) =>
+      machine.putComment({ id: `cleo-${n}`, path: typingA?.name ?? "", line: 1, text: `${n}` }),
+    );
+    await pause(250);
+    if (n % 5 === 0) await cleo.connection.rotateToken();
+    if (n % 4 === 0) {
+      await until("cleo is back", () => cleo.machine.phase.kind === "live");
+      cleo.connection.interrupt();
+      cuts += 1;
+    }
+  }
+}
+
+let kills = 0;
+async function killNowAndThen(): Promise<void> {
+  if (!options.kill) return;
+  const times = Number(options.kills);
+  for (let n = 1; n <= times; n++) {
+    await until("it is time to kill", () => edits >= (total * n) / (times + 1));
+    await relay.kill();
+    kills += 1;
+    console.error(`killed the relay at ${edits} of ${total} edits`);
+    await relay.start();
+  }
+}
+
+const progress = setInterval(() => console.error(`${edits} of ${total} edits`), 2_000);
+let failure: unknown;
+try {
+  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), killNowAndThen()]);
+  await until("everybody's work is in the log", () => people.every(({ machine }) => machine.settled));
+} catch (error) {
+  failure = error;
+  console.error(error instanceof Error ? error.message : error);
+}
+clearInterval(progress);
+const seconds = (Date.now() - startedMs) / 1000;
+
+const late = new Participant({
+  ...common,
+  name: "late",
+  carriage: "bidi",
+  transport: createConnectTransport({ baseUrl, httpVersion: "2" }),
+});
+late.connection.open();
+const reader = createClient(CodeReviewService, createConnectTransport({ baseUrl, httpVersion: "2" }));
+const token = await signDevelopmentToken(
+  secret,
+  { sub: "reader", sessions: [session], scope: "session:read", ttlSeconds: 3600 },
+  Date.now(),
+);
+const records = await readRecords(reader, session, token);
+const head = records.length;
+await until("everybody has read all", () => [...people, late].every(({ machine }) => machine.lastSeq === head)).catch(
+  (error) => console.error(error instanceof Error ? error.message : error),
+);
+
+const folded = foldTexts(session, records);
+const snapshot = new Map<string, string>();
+for await (const { files } of reader.getSnapshot(
+  { sessionId: session },
+  { headers: { authorization: `Bearer ${token}` } },
+)) {
+  for (const { filePath, content } of files) snapshot.set(filePath, (snapshot.get(filePath) ?? "") + content);
+}
+const unequal: string[] = [];
+for (const [path, text] of expected) {
+  for (const { name, machine } of [...people, late]) {
+    if (machine.text(path)?.toString() !== text) unequal.push(`${name}'s ${path}`);
+  }
+  if (folded.get(path) !== text) unequal.push(`the log's ${path}`);
+  if (snapshot.get(path) !== text) unequal.push(`the relay's ${path}`);
+}
+for (const what of unequal) console.error(`not equal: ${what}`);
+
+const key = (clientId: string, clientSeq: number | bigint) => `${clientId} ${clientSeq}`;
+const seqsByKey = new Map<string, number[]>();
+for (const { clientId, clientSeq, seq } of records) {
+  const found = seqsByKey.get(key(clientId, clientSeq)) ?? [];
+  seqsByKey.set(key(clientId, clientSeq), [...found, Number(seq)]);
+}
+const ackedLost = people
+  .flatMap(({ acked }) => acked)
+  .filter(({ clientId, clientSeq, seq }) => {
+    const seqs = seqsByKey.get(key(clientId, clientSeq)) ?? [];
+    return seq === 0 ? seqs.length === 0 : !seqs.includes(seq);
+  }).length;
+const commentIds = new Set(
+  records.flatMap(({ payload }) => (payload.case === "comment" ? [payload.value.commentId] : [])),
+);
+const lost = ackedLost + (comments - commentIds.size);
+const twice = [...seqsByKey.values()].filter((seqs) => seqs.length > 1).length;
+const inOrder = records.every(({ seq }, index) => seq === BigInt(index + 1));
+const equal = unequal.length === 0 && inOrder && failure === undefined;
+
+for (const { name, counts } of people) console.error(`${name}: ${JSON.stringify(counts)}`);
+for (const { connection } of [...people, late]) connection.close(1_000);
+await relay.stop();
+rmSync(dataDir, { recursive: true, force: true });
+
+console.log(JSON.stringify({ edits, seconds, equal, lost, twice, records: head, comments, cuts, kills }));
+process.exit(equal && lost === 0 && twice === 0 ? 0 : 1);

@@ -1,0 +1,82 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import { signDevelopmentToken } from "../src/auth/sign.ts";
+import { bidiCarriage } from "../src/client/carriage-bidi.ts";
+import { splitCarriage } from "../src/client/carriage-split.ts";
+import { SessionConnection } from "../src/client/session-connection.ts";
+import { CodeReviewService, TokenStatus_State as TokenState } from "../src/gen/codereview/v1/codereview_pb.ts";
+import { SessionClient } from "../src/session/client/client.ts";
+import type { ClientEvent } from "../src/session/client/effects.ts";
+import { readRecords } from "./log.ts";
+
+export interface ParticipantOptions {
+  readonly name: string;
+  readonly session: string;
+  readonly secret: Uint8Array;
+  readonly transport: Transport;
+  readonly carriage: "bidi" | "split";
+  readonly tokenTtlSeconds: number;
+}
+
+/** Somebody in the session, with a count of what happened to them. */
+export class Participant {
+  readonly name: string;
+  readonly machine: SessionClient;
+  readonly connection: SessionConnection<SessionClient, ClientEvent>;
+  /** Numbers that were acked, under which client id, and at which seq. */
+  readonly acked: { readonly clientId: string; readonly clientSeq: number; readonly seq: number }[] = [];
+  readonly counts = { resumed: 0, resynced: 0, rotated: 0, refused: 0, uncertain: 0, lostFiles: 0, protocolErrors: 0 };
+  readonly #listeners: ((event: ClientEvent) => void)[] = [];
+
+  constructor({ name, session, secret, transport, carriage, tokenTtlSeconds }: ParticipantOptions) {
+    this.name = name;
+    const client = createClient(CodeReviewService, transport);
+    this.machine = new SessionClient({ sessionId: session, clientId: `${name}-1`, clientName: "trial/1" });
+    const scope = "session:edit session:comment session:custom";
+    const token = () =>
+      signDevelopmentToken(secret, { sub: name, sessions: [session], scope, ttlSeconds: tokenTtlSeconds }, Date.now());
+    let ids = 1;
+    this.connection = new SessionConnection({
+      machine: this.machine,
+      carriage: carriage === "bidi" ? bidiCarriage(client) : splitCarriage(client, Date.now),
+      token,
+      readTail: (fromSeq, jwt) => readRecords(client, session, jwt, fromSeq),
+      newClientId: () => `${name}-${++ids}`,
+      onEvent: (event) => this.#heard(event),
+    });
+  }
+
+  listen(listener: (event: ClientEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  #heard(event: ClientEvent): void {
+    switch (event.kind) {
+      case "welcome":
+        if (event.welcome.outcome === 2) this.counts.resumed += 1;
+        if (event.welcome.outcome === 3) this.counts.resynced += 1;
+        break;
+      case "acked":
+        this.acked.push({ clientId: this.machine.clientId, clientSeq: event.clientSeq, seq: event.seq });
+        break;
+      case "token-status":
+        if (event.status.state === TokenState.ACCEPTED) this.counts.rotated += 1;
+        break;
+      case "refused":
+        this.counts.refused += 1;
+        break;
+      case "uncertain":
+        this.counts.uncertain += 1;
+        break;
+      case "lost-file":
+        this.counts.lostFiles += 1;
+        break;
+      case "protocol-error":
+        this.counts.protocolErrors += 1;
+        console.error(`${this.name}: ${event.message}`);
+        break;
+      default:
+        break;
+    }
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,71 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+/** Rates are raised, since the trial types a thousand times as fast as a person. */
+export const raisedLimits = { BATON_LIMIT_MESSAGES_PER_SECOND: "100000", BATON_LIMIT_MESSAGES_BURST: "100000" };
+
+/** A relay in a process of its own, on one port and one data folder for all its lives. */
+export class RelayProcess {
+  readonly url: string;
+  readonly #environment: NodeJS.ProcessEnv;
+  #child: ChildProcess | undefined;
+
+  constructor(port: number, dataDir: string, secret: string) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#environment = {
+      ...process.env,
+      ...raisedLimits,
+      BATON_PORT: String(port),
+      BATON_DATA_DIR: dataDir,
+      BATON_JWT_SECRET: secret,
+      BATON_LOG_LEVEL: "warning",
+    };
+  }
+
+  async start(): Promise<void> {
+    const main = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+    this.#child = spawn(process.execPath, [main, "start"], {
+      env: this.#environment,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    for (let tries = 0; tries < 200; tries++) {
+      if (this.#child.exitCode !== null) throw new Error(`the relay ended with ${this.#child.exitCode}`);
+      const ready = await fetch(`${this.url}/readyz`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (ready) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error("the relay was not ready within 10 s");
+  }
+
+  /** SIGKILL: nothing is flushed, nothing is said. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    child.kill(signal);
+    await ended;
+  }
+}
+
+export async function freePort(): Promise<number> {
+  return await new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject()));
+    });
+  });
+}
