@@ -4,7 +4,7 @@ export interface Row {
   /** Undefined: not measured; `note` says why. */
   readonly value: number | undefined;
   readonly unit: string;
-  /** What DESIGN.md asks for, in the same unit: at most this, or at least. */
+  /** What is wanted, in the same unit: at most this, or at least. */
   readonly goal?: { readonly atMost: number } | { readonly atLeast: number };
   /** What the figure is read beside, measured in the same run. */
   readonly peer?: { readonly name: string; readonly value: number };
