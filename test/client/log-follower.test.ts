@@ -109,7 +109,7 @@ describe("following a log", () => {
     assert.deepEqual(f.told, count(3, 6));
   });
 
-  test("CL36 another epoch is another log: it ends, and says so", async () => {
+  test("CL45 another epoch is another log: it ends, and says so", async () => {
     const f = follow({ head: 3 });
     f.joins(3, "one");
     await f.settled();
@@ -119,7 +119,7 @@ describe("following a log", () => {
     assert.deepEqual(f.told, count(1, 3));
   });
 
-  test("CL36 a record that is no longer kept is no silent gap: it ends with the log's own words", async () => {
+  test("CL45 a record that is no longer kept is no silent gap: it ends with the log's own words", async () => {
     const f = follow({ head: 9, first: 5, from: 2 });
     f.joins(9);
     await assert.rejects(f.follower.finished, /trimmed/);
