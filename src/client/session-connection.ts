@@ -85,8 +85,16 @@ export class SessionConnection<M extends Machine<Event>, Event> {
     this.#run(action(this.#machine), undefined);
   }
 
-  /** Cuts the stream as a network does; it is resumed. */
+  /**
+   * Leaves the stream and goes on, at once, on a new one: for an application that knows that the network changed under it
+   * (a phone in another cell, a laptop that woke up).
+   */
   interrupt(): void {
+    this.#attempt = 0;
+    this.#cut();
+  }
+
+  #cut(): void {
     if (this.#stream === undefined) return;
     this.#drop();
     this.#ended({ code: "unavailable" });
@@ -255,7 +263,7 @@ export class SessionConnection<M extends Machine<Event>, Event> {
     clearTimeout(this.#silence);
     const beatMs = this.#machine.limits?.heartbeatIntervalMs || assumedHeartbeatMs;
     this.#silence = setTimeout(() => {
-      if (generation === this.#generation) this.interrupt();
+      if (generation === this.#generation) this.#cut();
     }, beatMs * silenceFactor);
   }
 
