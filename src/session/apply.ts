@@ -1,6 +1,7 @@
 import type { ChangeSet } from "@codemirror/state";
 import type { Comment, SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import { commentUnits } from "./comment.ts";
+import { decodeComment } from "./comment-codec.ts";
 import { absentFile, advanceFile, type FileState } from "./file.ts";
 import { clientKey, noteLogged, type SessionState } from "./state.ts";
 import { changeSet, mapLine, movesLines } from "./text.ts";
@@ -75,16 +76,7 @@ export function putComment(state: SessionState, comment: Comment): void {
     state.comments.delete(id);
     return;
   }
-  const next = {
-    id,
-    path,
-    line: comment.lineNumber,
-    text: comment.text,
-    parentId: comment.parentId,
-    resolved: comment.resolved,
-    userId: comment.userId,
-    timestampMs: Number(comment.timestamp),
-  };
+  const next = decodeComment(comment);
   state.comments.set(id, next);
   state.units += commentUnits(next);
   const file = present?.path === path ? undefined : state.files.get(path);

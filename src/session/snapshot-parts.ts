@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import type { Snapshot, FileState as WireFile } from "../gen/codereview/v1/codereview_pb.ts";
 import { FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { encodeComment } from "./comment-codec.ts";
 import type { FileState } from "./file.ts";
-import { encodeComment } from "./snapshot.ts";
 import type { CommentState, SessionState } from "./state.ts";
 import { isWithinPair, lineBreak } from "./text.ts";
 

@@ -2,11 +2,12 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { SessionSnapshot } from "../gen/baton/store/v1/store_pb.ts";
 import { SessionSnapshotSchema } from "../gen/baton/store/v1/store_pb.ts";
 import type { Comment, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
-import { CommentSchema, FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { commentUnits } from "./comment.ts";
+import { decodeComment, encodeComment } from "./comment-codec.ts";
 import { absentFile, type FileState } from "./file.ts";
 import type { Limits } from "./limits.ts";
-import { type ClientEntry, type CommentState, clientKey, emptyState, type SessionState } from "./state.ts";
+import { type ClientEntry, clientKey, emptyState, type SessionState } from "./state.ts";
 import { createText, textContent } from "./text.ts";
 
 /** Clients that a snapshot remembers at most: the ones used last. One that was forgotten takes a new client id. */
@@ -59,19 +60,6 @@ export function decodeSnapshot(sessionId: string, bytes: Uint8Array): SessionSta
   return state;
 }
 
-export function encodeComment(comment: CommentState): Comment {
-  return create(CommentSchema, {
-    commentId: comment.id,
-    lineNumber: comment.line,
-    text: comment.text,
-    filePath: comment.path,
-    parentId: comment.parentId,
-    resolved: comment.resolved,
-    userId: comment.userId,
-    timestamp: BigInt(comment.timestampMs),
-  });
-}
-
 function encodeClient({ userId, clientId, lastClientSeq, lastUsedMs }: ClientEntry) {
   return { userId, clientId, lastClientSeq: BigInt(lastClientSeq), lastUsedAt: BigInt(lastUsedMs) };
 }
@@ -98,17 +86,7 @@ function putFiles(state: SessionState, stored: SessionSnapshot, snapshot: Snapsh
 }
 
 function putStoredComment(state: SessionState, comment: Comment): void {
-  const { commentId: id, filePath: path } = comment;
-  const restored: CommentState = {
-    id,
-    path,
-    line: comment.lineNumber,
-    text: comment.text,
-    parentId: comment.parentId,
-    resolved: comment.resolved,
-    userId: comment.userId,
-    timestampMs: Number(comment.timestamp),
-  };
-  state.comments.set(id, restored);
+  const restored = decodeComment(comment);
+  state.comments.set(restored.id, restored);
   state.units += commentUnits(restored);
 }
