@@ -1,5 +1,6 @@
 import type { ChangeSet, Text } from "@codemirror/state";
 import type { Comment } from "../../gen/codereview/v1/codereview_pb.ts";
+import { decodeComment } from "../comment-codec.ts";
 import type { CommentState } from "../state.ts";
 import { mapLine } from "../text.ts";
 import type { PendingComment } from "./pending-comment.ts";
@@ -26,12 +27,8 @@ export class CommentsView {
 
   /** A comment of the log or of a snapshot. */
   put(comment: Comment): void {
-    const { commentId: id, filePath: path, lineNumber: line, text, parentId, resolved, userId } = comment;
-    if (comment.deleted) {
-      this.#remove(id);
-      return;
-    }
-    this.#set({ id, path, line, text, parentId, resolved, userId, timestampMs: Number(comment.timestamp) });
+    if (comment.deleted) this.#remove(comment.commentId);
+    else this.#set(decodeComment(comment));
   }
 
   /** This client's own comment is in the log: what the relay made of it follows from what is known here. */
