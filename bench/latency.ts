@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BareConnection, type BareStream } from "./bare-h2.ts";
 import {
@@ -14,7 +12,7 @@ import {
 } from "./calls.ts";
 import { number, percentile, type Row } from "./row.ts";
 import { ServerProcess } from "./server-process.ts";
-import { findSqliteLog } from "./sqlite-log.ts";
+import { withTempFolder } from "./temp-folder.ts";
 
 const writers = 20;
 const editsPerSecond = 1_000;
@@ -24,16 +22,8 @@ const measureMs = 4_000;
 /** Edit to ack, and edit to another reader, in ms. */
 export async function rows(): Promise<readonly Row[]> {
   const memory = rowsOf("memory log", await run("memory"), 3);
-  if ((await findSqliteLog()) === undefined) {
-    const note = "not measured: this tree has no src/durable/log-sqlite.ts";
-    return [...memory, { name: "edits, SQLite log", value: undefined, unit: "ms", goal: { atMost: 5 }, note }];
-  }
-  const folder = mkdtempSync(join(tmpdir(), "baton-bench-"));
-  try {
-    return [...memory, ...rowsOf("SQLite log", await run(join(folder, "baton.db")), 5)];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const sqlite = await withTempFolder((folder) => run(join(folder, "baton.db")));
+  return [...memory, ...rowsOf("SQLite log", sqlite, 5)];
 }
 
 interface Times {
