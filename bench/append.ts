@@ -1,71 +1,95 @@
-/**
- * Durable appends: `npx bun bench/append.ts [folder]`
- *
- * 100 sessions, each with one client that appends as fast as it is answered, through the port of the SQLite log
- * (`synchronous=FULL`, group commit), frames of 100 bytes. Beside it, in the same run and on the same disk, the floor:
- * bare `bun:sqlite` that inserts the same frames into one table, one record a commit and 32 a commit. Five rounds of
- * each, taken in turn; the median and the range are printed. The folder (default: one made below the present one) says
- * which disk is measured; a folder in memory measures nothing.
- */
 import { Database } from "bun:sqlite";
-import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { createMemoryLog } from "../src/durable/log-memory.ts";
 import { openSqliteLog } from "../src/durable/log-sqlite.ts";
 import type { SessionLog } from "../src/durable/session-log.ts";
+import { type BenchOptions, inTurn, median, type Row, spread } from "./row.ts";
+import { withTempFolder } from "./temp-folder.ts";
 
 const frame = new Uint8Array(100).fill(7);
-const rounds = 5;
+const sessionCount = 100;
 
 /** Records a second. */
 type Round = () => Promise<number>;
 
-const perSecond = (records: number, sinceMs: number) => (records / (performance.now() - sinceMs)) * 1000;
-
-async function inFolder<T>(run: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(process.argv[2] ?? ".", ".bench-append-"));
-  try {
-    return await run(folder);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+/** Appends through the port of the log, beside bare `bun:sqlite` that inserts the same frames on the same disk. */
+export async function rows({ folder = tmpdir() }: BenchOptions): Promise<readonly Row[]> {
+  const measured = await inTurn({
+    "floor, 1 a commit": floor(folder, 1, 4_000),
+    "floor, 32 a commit": floor(folder, 32, 2_000),
+    "SQLite, 1": sqlite(folder, 1_000, 1),
+    "SQLite, 8": sqlite(folder, 250, 8),
+    "memory, 1": () => runSessions(createMemoryLog(Date.now), 1_000, 1),
+    "memory, 32": () => runSessions(createMemoryLog(Date.now), 125, 32),
+  });
+  const one = measured("floor, 1 a commit");
+  const peer = { name: "bun:sqlite, 32 a commit", value: median(measured("floor, 32 a commit")) };
+  const row = (name: string, values: readonly number[], more: Partial<Row>): Row => ({
+    name,
+    value: median(values),
+    unit: "records/s",
+    note: `100 sessions, 100 B a record; runs ${spread(values)}`,
+    ...more,
+  });
+  const goal = { atLeast: 100_000 };
+  return [
+    row("durable appends, SQLite log, 1 record an append", measured("SQLite, 1"), { goal, peer }),
+    row("durable appends, SQLite log, 8 records an append", measured("SQLite, 8"), { goal, peer }),
+    row("  the floor: bun:sqlite, 1 record a commit", one, { note: `100 B a record; runs ${spread(one)}` }),
+    row("appends, memory log, 1 record an append", measured("memory, 1"), {}),
+    row("appends, memory log, 32 records an append", measured("memory, 32"), {}),
+  ];
 }
 
+const perSecond = (records: number, sinceMs: number) => (records / (performance.now() - sinceMs)) * 1000;
+
 const floor =
-  (recordsPerCommit: number, commits: number): Round =>
+  (parent: string, recordsPerCommit: number, commits: number): Round =>
   () =>
-    inFolder(async (folder) => {
+    withTempFolder(async (folder) => {
       const db = new Database(join(folder, "floor.db"));
       db.run("PRAGMA journal_mode = WAL");
       db.run("PRAGMA synchronous = FULL");
       db.run("CREATE TABLE records(session INTEGER, seq INTEGER, frame BLOB)");
       const insert = db.prepare("INSERT INTO records VALUES(?, ?, ?)");
       const commit = db.transaction((from: number) => {
-        for (let i = 0; i < recordsPerCommit; i++) insert.run(1, from + i, frame);
+        for (let index = 0; index < recordsPerCommit; index++) insert.run(1, from + index, frame);
       });
-      const start = performance.now();
-      for (let i = 0; i < commits; i++) commit(i * recordsPerCommit);
-      const result = perSecond(commits * recordsPerCommit, start);
+      const startMs = performance.now();
+      for (let index = 0; index < commits; index++) commit(index * recordsPerCommit);
+      const result = perSecond(commits * recordsPerCommit, startMs);
       db.close(true);
       return result;
-    });
+    }, parent);
 
+const sqlite =
+  (parent: string, batches: number, recordsPerBatch: number): Round =>
+  () =>
+    withTempFolder(async (folder) => {
+      const log = await openSqliteLog({ path: join(folder, "baton.db"), now: Date.now });
+      const result = await runSessions(log, batches, recordsPerBatch);
+      await log.close();
+      return result;
+    }, parent);
+
+/** Each session has one client, that appends as fast as it is answered. */
 async function runSessions(log: SessionLog, batches: number, recordsPerBatch: number): Promise<number> {
   const sessions = await Promise.all(
-    Array.from({ length: 100 }, async (_, i) => {
-      const key = { userId: `user-${i}`, clientId: "laptop" };
-      return { id: `team/session-${i}`, key, claim: await log.claim(`team/session-${i}`, key, "epoch") };
+    Array.from({ length: sessionCount }, async (_, index) => {
+      const key = { userId: `user-${index}`, clientId: "laptop" };
+      const id = `team/session-${index}`;
+      return { id, key, claim: await log.claim(id, key, "epoch") };
     }),
   );
-  const start = performance.now();
+  const startMs = performance.now();
   await Promise.all(
     sessions.map(async ({ id, key, claim }) => {
       for (let head = 0; head < batches * recordsPerBatch; head += recordsPerBatch) {
-        const records = Array.from({ length: recordsPerBatch }, (_, i) => ({
-          seq: head + 1 + i,
+        const records = Array.from({ length: recordsPerBatch }, (_, index) => ({
+          seq: head + 1 + index,
           frame,
-          payloadHash: head + i,
+          payloadHash: head + index,
         }));
         const writers = [{ ...key, generation: claim.generation, lastClientSeq: head + recordsPerBatch }];
         const outcome = await log.append(id, { epoch: claim.epoch, expectedHead: head, records, writers });
@@ -73,33 +97,5 @@ async function runSessions(log: SessionLog, batches: number, recordsPerBatch: nu
       }
     }),
   );
-  return perSecond(100 * batches * recordsPerBatch, start);
-}
-
-const sqlite =
-  (batches: number, recordsPerBatch: number): Round =>
-  () =>
-    inFolder(async (folder) => {
-      const log = await openSqliteLog({ path: join(folder, "baton.db"), now: Date.now });
-      const result = await runSessions(log, batches, recordsPerBatch);
-      await log.close();
-      return result;
-    });
-
-const cases: readonly (readonly [name: string, round: Round])[] = [
-  ["floor: bun:sqlite, 1 record a commit", floor(1, 4_000)],
-  ["floor: bun:sqlite, 32 records a commit", floor(32, 4_000)],
-  ["port, SQLite, 100 sessions, 1 record an append", sqlite(2_000, 1)],
-  ["port, SQLite, 100 sessions, 8 records an append", sqlite(500, 8)],
-  ["port, memory, 100 sessions, 1 record an append", () => runSessions(createMemoryLog(Date.now), 2_000, 1)],
-  ["port, memory, 100 sessions, 32 records an append", () => runSessions(createMemoryLog(Date.now), 250, 32)],
-];
-
-const results = new Map<string, number[]>(cases.map(([name]) => [name, []]));
-for (let i = 0; i < rounds; i++) {
-  for (const [name, round] of cases) results.get(name)?.push(await round());
-}
-for (const [name, values] of results) {
-  const sorted = values.toSorted((a, b) => a - b).map((value) => Math.round(value).toLocaleString("en"));
-  console.log(`${name.padEnd(50)} ${(sorted[2] ?? "").padStart(10)} records/s  (${sorted[0]} to ${sorted[4]})`);
+  return perSecond(sessionCount * batches * recordsPerBatch, startMs);
 }

@@ -15,7 +15,31 @@ export interface Row {
 /** A part of the bench: `npm run bench -- <name>` runs it alone. */
 export interface Part {
   readonly name: string;
-  readonly rows: () => Promise<readonly Row[]>;
+  /** What it measures, in a line. */
+  readonly summary: string;
+  readonly rows: (options: BenchOptions) => Promise<readonly Row[]>;
+}
+
+/** What the command line may say to the parts. */
+export interface BenchOptions {
+  /** Folder with real editing histories; undefined: made-up typing. */
+  readonly traces?: string | undefined;
+  /** On the disk that durable appends are measured on; undefined: the system's folder for temporary files. */
+  readonly folder?: string | undefined;
+}
+
+const rounds = 5;
+
+/** Five rounds of each way, in turn, so that what else the machine does falls on all of them alike. */
+export async function inTurn<K extends string>(
+  ways: Readonly<Record<K, () => Promise<number>>>,
+): Promise<(name: K) => readonly number[]> {
+  const entries: readonly [string, () => Promise<number>][] = Object.entries(ways);
+  const values = new Map<string, number[]>(entries.map(([name]) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, way] of entries) values.get(name)?.push(await way());
+  }
+  return (name) => values.get(name) ?? [];
 }
 
 /** Of an odd number the middle one, of an even number the mean of the middle two. NaN of none. */
@@ -42,9 +66,9 @@ export function number(value: number): string {
 }
 
 /** Peer / value: how many times less than the peer, or more where more is better. */
-export function ratio({ value, goal, peer }: Row): number | undefined {
+export function ratio({ value, unit, peer }: Row): number | undefined {
   if (value === undefined || peer === undefined) return undefined;
-  return goal !== undefined && "atLeast" in goal ? value / peer.value : peer.value / value;
+  return unit.endsWith("/s") ? value / peer.value : peer.value / value;
 }
 
 /** The table for people, notes below their rows. */

@@ -25,6 +25,9 @@ export class ServerProcess {
       stderr: "inherit",
       stdin: "ignore",
     });
+    const kill = () => child.kill();
+    process.once("exit", kill);
+    void child.exited.then(() => process.removeListener("exit", kill));
     let said = "";
     const decoder = new TextDecoder();
     for await (const chunk of child.stdout) {

@@ -4,22 +4,20 @@ import { importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet } from "../../src/auth/keys.ts";
 import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
+import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
 import { openBunBody } from "../../src/runtime/bun-body.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { secret } from "../calls.ts";
-import { findSqliteLog } from "../sqlite-log.ts";
 import { announce } from "./side-channel.ts";
 
 const unlimited = 1e9;
 
 async function openLog(path: string): Promise<SessionLog> {
   if (path === "memory") return createMemoryLog(Date.now);
-  const open = await findSqliteLog();
-  if (open === undefined) throw new Error("there is no SQLite log");
-  return await open({ path, now: Date.now });
+  return await openSqliteLog({ path, now: Date.now });
 }
 
 const imported = await importSecret(secret);

@@ -34,28 +34,26 @@ export function collaborate(relay: Relay): StreamHandler<typeof SessionMessageSc
   };
 }
 
-/** `Subscribe`: the stream down for whoever sends up by `Publish`. */
+/** `Subscribe`: the stream down for whoever sends up by `Publish`. Once it has joined, it holds nothing of the request. */
 export function subscribe(relay: Relay): StreamHandler<typeof SubscribeRequestSchema> {
-  return async (call) => {
-    greet(relay, call);
-    const principal = await authenticate(relay, call.headers);
-    const inbound = call.inbound[Symbol.asyncIterator]();
-    const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
-    if (first.done === true) throw new BatonError("MALFORMED", "Subscribe takes one request");
-    const { sessionId, join = create(JoinSchema) } = first.value.message;
-    const { outlet, streamId, signal } = call;
-    const joined = await joinSession(relay, {
-      sessionId,
-      join,
-      principal,
-      carriage: "split",
-      outlet,
-      streamId,
-      signal,
+  return (call) => {
+    const { signal } = call;
+    return enter(relay, call).then(async (joined) => {
+      await gone(signal);
+      leave(joined, signal);
     });
-    await gone(call.signal);
-    leave(joined, call.signal);
   };
+}
+
+async function enter(relay: Relay, call: StreamCall<typeof SubscribeRequestSchema>): Promise<Joined> {
+  greet(relay, call);
+  const principal = await authenticate(relay, call.headers);
+  const inbound = call.inbound[Symbol.asyncIterator]();
+  const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
+  if (first.done === true) throw new BatonError("MALFORMED", "Subscribe takes one request");
+  const { sessionId, join = create(JoinSchema) } = first.value.message;
+  const { outlet, streamId, signal } = call;
+  return await joinSession(relay, { sessionId, join, principal, carriage: "split", outlet, streamId, signal });
 }
 
 /** The first frame: headers go out with it, proxies see a living stream, and clients that wait for either go on. */

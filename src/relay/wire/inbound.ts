@@ -24,7 +24,7 @@ export function createInbound<I extends DescMessage>(
 ): AsyncIterableIterator<Inbound<I>> {
   const { schema, form, signal } = options;
   const envelopes = createEnvelopeReader(options.maxMessageBytes);
-  const reader = body?.getReader();
+  let reader = body?.getReader();
   let readAhead: Uint8Array | undefined;
   let isEnded = reader === undefined;
   let failure: unknown;
@@ -33,7 +33,7 @@ export function createInbound<I extends DescMessage>(
   function read(): void {
     reader?.read().then(
       ({ done, value }) => {
-        if (done) isEnded = true;
+        if (done) release();
         else readAhead = value;
         wake?.();
       },
@@ -43,15 +43,19 @@ export function createInbound<I extends DescMessage>(
     );
   }
 
-  signal.addEventListener(
-    "abort",
-    () => {
-      readAhead = undefined;
-      wake?.();
-      reader?.cancel().catch(() => undefined);
-    },
-    { once: true },
-  );
+  /** The body has ended: nothing of it is held for the rest of the call. */
+  function release(): void {
+    isEnded = true;
+    reader = undefined;
+    signal.removeEventListener("abort", letGo);
+  }
+  function letGo(): void {
+    readAhead = undefined;
+    wake?.();
+    reader?.cancel().catch(() => undefined);
+  }
+
+  signal.addEventListener("abort", letGo, { once: true });
   read();
 
   /** A message's bytes; undefined: the peer has closed its half. */

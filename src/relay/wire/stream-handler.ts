@@ -1,6 +1,6 @@
 import type { DescMethod, DescMethodStreaming } from "@bufbuild/protobuf";
 import { BatonError } from "../../session/reasons.ts";
-import type { FrameForm, StreamCall, StreamHandler } from "../stream.ts";
+import type { FrameForm, Inbound, StreamCall, StreamHandler } from "../stream.ts";
 import type { BodySource, OpenBody } from "./body.ts";
 import { admitError } from "./errors.ts";
 import { createInbound, exactlyOne } from "./inbound.ts";
@@ -79,6 +79,11 @@ function openCall<M extends DescMethodStreaming>(
   { request, context, protocol, form, deadlineMs }: CallRequest,
 ): BodySource {
   const { streamId } = context;
+  const peer = request.signal;
+  /** Let go once the call has it: with its headers and body it would weigh as much as the rest of a quiet stream. */
+  let unserved:
+    | { readonly headers: Headers; readonly messages: AsyncIterableIterator<Inbound<M["input"]>> }
+    | undefined;
   const life = new AbortController();
   const { signal } = life;
   let outlet: CallOutlet | undefined;
@@ -86,7 +91,7 @@ function openCall<M extends DescMethodStreaming>(
   function over(reason: unknown): void {
     if (signal.aborted) return;
     clearTimeout(deadline);
-    request.signal.removeEventListener("abort", gone);
+    peer.removeEventListener("abort", gone);
     life.abort(reason);
   }
   function gone(): void {
@@ -101,20 +106,23 @@ function openCall<M extends DescMethodStreaming>(
 
   const deadline =
     deadlineMs === undefined || deadlineMs > maxTimerMs ? undefined : setTimeout(expire, Math.max(deadlineMs, 0));
-  request.signal.addEventListener("abort", gone, { once: true });
+  peer.addEventListener("abort", gone, { once: true });
   const { maxMessageBytes } = options;
   const messages = createInbound(request.body, { schema: method.input, form, maxMessageBytes, signal, gone });
-  if (request.signal.aborted) gone();
+  unserved = { headers: request.headers, messages };
+  if (peer.aborted) gone();
 
-  async function serve(call: StreamCall<M["input"]>): Promise<void> {
-    try {
-      await handler(call);
-      call.outlet.end();
-    } catch (error) {
-      const known = admitError(error, streamId);
-      if (known !== error && error !== signal.reason) options.report(streamId, error);
-      call.outlet.end(known);
-    }
+  /** Holds nothing of the call itself, which its handler may let go. */
+  function serve(call: StreamCall<M["input"]>): void {
+    const end = call.outlet.end.bind(call.outlet);
+    handler(call).then(
+      () => end(),
+      (error: unknown) => {
+        const known = admitError(error, streamId);
+        if (known !== error && error !== signal.reason) options.report(streamId, error);
+        end(known);
+      },
+    );
   }
 
   return {
@@ -122,13 +130,15 @@ function openCall<M extends DescMethodStreaming>(
     run(sink) {
       const ended = () => over(new DOMException("the call has ended", "AbortError"));
       outlet = createOutlet(sink, { form, protocol, endGraceMs: options.endGraceMs, ended, gone });
-      if (signal.aborted) {
+      const call = unserved;
+      unserved = undefined;
+      if (signal.aborted || call === undefined) {
         // Over before its body could begin.
         outlet.end(signal.reason instanceof BatonError ? signal.reason : undefined);
         return outlet.finished;
       }
-      const inbound = method.methodKind === "server_streaming" ? exactlyOne(messages) : messages;
-      void serve({ streamId, protocol: protocol.protocolName, headers: request.headers, inbound, outlet, signal });
+      const inbound = method.methodKind === "server_streaming" ? exactlyOne(call.messages) : call.messages;
+      serve({ streamId, protocol: protocol.protocolName, headers: call.headers, inbound, outlet, signal });
       return outlet.finished;
     },
   };
