@@ -30,6 +30,8 @@ export function createStartCommand(): Command {
 
 async function runStart(flags: ConfigFlags): Promise<void> {
   const config = await requireConfig(process.env, flags);
+  // What the relay writes is its user's alone, also in a folder that was there before.
+  process.umask(0o077);
   await configureLogging(config.logLevel);
   await openDataFolder(config.dataDir);
   const keys = await openKeys(config);

@@ -97,7 +97,6 @@ function describeError(error: unknown): string {
 async function drain(relay: Relay): Promise<void> {
   const { rooms, limits } = relay;
   rooms.close(new BatonError("DRAIN"));
-  const settling = [...rooms.all].map((room) => room.pipeline.settled());
   let count = 0;
   for (const room of rooms.all) {
     for (const { reader } of room.participants.values()) {
@@ -112,7 +111,11 @@ async function drain(relay: Relay): Promise<void> {
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, limits.drainMs / 2);
   });
-  await Promise.race([Promise.all(settling), late]);
+  const goodbyes = [...rooms.all].map(async (room) => {
+    await room.pipeline.settled();
+    await Promise.all([...room.participants.values()].map(({ reader }) => reader.flushed()));
+  });
+  await Promise.race([Promise.all(goodbyes), late]);
   clearTimeout(timer);
   for (const room of rooms.all) room.fail(new BatonError("DRAIN"));
 }

@@ -49,6 +49,8 @@ export class Pipeline {
   /** Of those who wait for the batch in flight. */
   #batchWaiters: (() => void)[] = [];
   #inFlight = false;
+  /** The operator was told, once, that nothing more can be kept. */
+  #toldFull = false;
 
   constructor(context: RelayContext, state: SessionState, listener: PipelineListener) {
     this.#context = context;
@@ -142,7 +144,9 @@ export class Pipeline {
         this.#batchWaiters = release(this.#batchWaiters);
       }
     } catch (error) {
-      this.#listener.failed(error instanceof BatonError ? error : this.#foreign(error));
+      const known = error instanceof BatonError ? error : this.#foreign(error);
+      logger.error("a session stopped", { session: this.state.sessionId, reason: known.reason });
+      this.#listener.failed(known);
     } finally {
       this.#driving = false;
       this.#inFlight = false;
@@ -177,12 +181,16 @@ export class Pipeline {
       }
     } catch (error) {
       if (!(error instanceof BatonError) || error.reason !== "LOG_FULL") throw error;
+      if (!this.#toldFull) logger.error("the storage is full", { session: this.state.sessionId, reason: error.reason });
+      this.#toldFull = true;
       this.#answer(this.#sequencer.refused(refuse("LOG_FULL", error.message, storageRetryMs)));
     }
   }
 
   /** The log took the batch: everybody reads on, then come the answers that stand on it. */
   #commit(frames: readonly LogRecord[]): void {
+    if (this.#toldFull) logger.info("the storage takes records again", { session: this.state.sessionId });
+    this.#toldFull = false;
     const { records, answers } = this.#sequencer.appended();
     const published = records.map(({ message }, index) => {
       const frame = frames[index]?.frame;

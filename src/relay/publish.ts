@@ -76,16 +76,16 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
     const live = room.participantOf(key);
     // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
     const generation = claims.generation === 0 && live?.joinedAsReader === true ? live.generation : claims.generation;
-    const rate = live?.rate ?? room.unseenRate(userId);
+    const rate = live?.rate ?? relay.rooms.unseenRate(userId);
     return { room, identity: { sessionId, userId, clientId: claims.clientId, key }, generation, rate };
   }
   if (!clientIdPattern.test(clientId)) throw new BatonError("CLIENT_ID_INVALID");
-  const room = await relay.rooms.open(sessionId);
-  const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
-  // The call itself counts: it claims, and new client ids cost nothing.
-  const rate = room.unseenRate(userId);
+  // The call itself counts: it claims and may make a session, and new client ids cost nothing.
+  const rate = relay.rooms.unseenRate(userId);
   const retryAfterMs = rate.take(relay.now());
   if (retryAfterMs > 0) throw new BatonError("RATE_LIMITED", undefined, { retryAfterMs });
+  const room = await relay.rooms.open(sessionId);
+  const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
   if (!mayWrite(principal.scopes)) return { room, identity, generation: 0, rate };
   const claim = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
   if (claim.epoch !== room.state.epoch) {
@@ -127,6 +127,7 @@ class PublishVoice implements Voice {
   readonly receivedBytes = 0;
   readonly call = { broken: false };
   unackedBytes = 0;
+  #stopped = false;
   readonly #tokenOfCall: Principal;
   readonly #participant: Participant | undefined;
   readonly #replies: (RelayPayload | Promise<RelayPayload>)[] = [];
@@ -147,13 +148,13 @@ class PublishVoice implements Voice {
     return { ...this.#tokenOfCall, scopes: new Set(scopes) };
   }
 
-  /** Something was refused: nothing behind it is taken. */
+  /** Something was refused: nothing behind it is taken. What stands before it, and has gathered, still is. */
   get faulted(): boolean {
-    return this.call.broken;
+    return this.#stopped || this.call.broken;
   }
 
   tell(payload: RelayPayload): void {
-    if (payload.case === "fault") this.call.broken = true;
+    if (payload.case === "fault") this.#stopped = true;
     this.#replies.push(payload);
   }
 

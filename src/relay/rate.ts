@@ -3,6 +3,7 @@ export class Rate {
   readonly #perMs: number;
   readonly #burst: number;
   #left: number;
+  #refused = false;
   #atMs: number;
 
   constructor(perSecond: number, burst: number, nowMs: number) {
@@ -17,11 +18,19 @@ export class Rate {
     return this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs >= this.#burst;
   }
 
+  /** How long after a refusal there is still none; 0 = there was none, or there is one again. */
+  waitMs(nowMs: number): number {
+    if (!this.#refused) return 0;
+    const left = this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs;
+    return left >= 1 ? 0 : Math.ceil((1 - left) / this.#perMs);
+  }
+
   /** Takes one; 0 = taken, otherwise the ms after which there is one. A clock that runs backwards gives nothing. */
   take(nowMs: number): number {
     this.#left = Math.min(this.#burst, this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs);
     this.#atMs = nowMs;
-    if (this.#left >= 1) {
+    this.#refused = this.#left < 1;
+    if (!this.#refused) {
       this.#left -= 1;
       return 0;
     }

@@ -112,8 +112,9 @@ export class Reader {
     const frame = this.#source.encode(payload, this.outlet.form, timestampMs);
     this.#control.push(frame);
     this.#controlBytes += frame.length;
+    this.pump();
+    // What the outlet took is no burden, however large; what waits for a reader that is behind is.
     if (this.#controlBytes > maxControlBytes) this.#fail(new BatonError("SLOW_CONSUMER"));
-    else this.pump();
   }
 
   /** Says an Ack again, unless it is still to come at its place of the order. */

@@ -4,6 +4,7 @@ import { type SessionMessage, PresenceUpdate_Status as Status } from "../gen/cod
 import { checkCustom, hashPayload, type LoggedPayload } from "../session/admit.ts";
 import { mapCursor } from "../session/cursor.ts";
 import type { Limits } from "../session/limits.ts";
+import { isPathValid } from "../session/path.ts";
 import { assertNever } from "../session/reasons.ts";
 import { type Refusal, refuse } from "../session/refusal.ts";
 import type { Origin } from "./participant.ts";
@@ -53,7 +54,7 @@ export async function receive(
     default:
       break;
   }
-  const refusal = refused ?? checkRate(relay, voice);
+  const refusal = checkRate(relay, voice) ?? refused;
   if (refusal !== undefined) return voice.tell(faultPayload(refusal, clientSeq));
   const { identity } = voice;
   const nowMs = relay.now();
@@ -65,6 +66,7 @@ export async function receive(
       return room.broadcast(identity, `custom:${payload.value.type}`, payload);
     }
     case "cursor": {
+      if (!isPathValid(payload.value.filePath)) return voice.tell(faultPayload(refuse("PATH_INVALID"), clientSeq));
       const value = mapCursor(room.state, payload.value, relay.limits.fileHistory);
       room.tell(room.roster.active(identity.key, nowMs));
       room.roster.moved(identity.key, value);

@@ -11,7 +11,6 @@ import { Ephemerals } from "./ephemerals.ts";
 import type { Participant } from "./participant.ts";
 import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
-import { Rate } from "./rate.ts";
 import type { ReaderSource } from "./reader.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
@@ -33,7 +32,6 @@ export class Room {
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
   readonly #ephemerals = new Ephemerals();
-  readonly #unseenRates = new Map<string, Rate>();
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
@@ -82,14 +80,6 @@ export class Room {
     let count = 0;
     for (const participant of this.participants.values()) if (holds(participant)) count += 1;
     return count;
-  }
-
-  /** What a user may send in this session by calls that belong to no stream, whatever clients they name. */
-  unseenRate(userId: string): Rate {
-    const { limits, now } = this.#context;
-    const rate = this.#unseenRates.get(userId) ?? new Rate(limits.messagesPerSecond, limits.messagesBurst, now());
-    this.#unseenRates.set(userId, rate);
-    return rate;
   }
 
   participantOf(key: string): Participant | undefined {
@@ -205,10 +195,9 @@ export class Room {
     this.pipeline.end(error);
   }
 
-  /** Forgets the ephemerals that nobody can be behind of, and the rates of those who have been quiet. */
-  prune(nowMs: number): void {
+  /** Forgets the ephemerals that nobody can be behind of. */
+  prune(): void {
     this.#ephemerals.forgetBefore(this.ring.first);
-    for (const [userId, rate] of this.#unseenRates) if (rate.isFull(nowMs)) this.#unseenRates.delete(userId);
   }
 
   /** Into the ring, then to everybody. */

@@ -1,14 +1,19 @@
+import { getLogger } from "@logtape/logtape";
 import { BatonError } from "../session/reasons.ts";
 import { emptyState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { loadState } from "./load.ts";
+import { Rate } from "./rate.ts";
 import { Room } from "./room.ts";
+
+const logger = getLogger(["baton", "rooms"]);
 
 /** The rooms that are open on this instance. */
 export class Rooms {
   readonly #context: RelayContext;
   readonly #rooms = new Map<string, Room>();
   readonly #opening = new Map<string, Promise<Room>>();
+  readonly #unseenRates = new Map<string, Rate>();
   #closing: BatonError | undefined;
 
   constructor(context: RelayContext) {
@@ -44,6 +49,14 @@ export class Rooms {
     return await opening;
   }
 
+  /** What a user may send by calls that belong to no stream, whatever sessions and clients they name. */
+  unseenRate(userId: string): Rate {
+    const { limits, now } = this.#context;
+    const rate = this.#unseenRates.get(userId) ?? new Rate(limits.messagesPerSecond, limits.messagesBurst, now());
+    this.#unseenRates.set(userId, rate);
+    return rate;
+  }
+
   /** Streams that a user holds open, and the sessions besides `sessionId` that they are in. */
   countUser(userId: string, sessionId: string): { readonly streams: number; readonly sessions: number } {
     let streams = 0;
@@ -56,8 +69,9 @@ export class Rooms {
     return { streams, sessions };
   }
 
-  /** Closes rooms that have been empty for long, and those that ended. */
+  /** Closes rooms that have been empty for long, and those that ended; forgets the rates of those who have been quiet. */
   sweep(nowMs: number): void {
+    for (const [userId, rate] of this.#unseenRates) if (rate.isFull(nowMs)) this.#unseenRates.delete(userId);
     for (const [sessionId, room] of this.#rooms) {
       if (room.unusedMs(nowMs) >= this.#context.limits.roomIdleMs) room.fail(new BatonError("DRAIN"));
       if (room.ended !== undefined) this.#rooms.delete(sessionId);
@@ -74,6 +88,10 @@ export class Rooms {
       const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
       const state = await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
       return this.#add(new Room(this.#context, state, kept.first));
+    } catch (error) {
+      const reason = error instanceof BatonError ? error.reason : "INTERNAL";
+      logger.error("a session cannot be opened", { session: sessionId, reason });
+      throw error;
     } finally {
       this.#opening.delete(sessionId);
     }

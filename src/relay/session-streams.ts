@@ -80,6 +80,7 @@ async function converse(
 ): Promise<void> {
   const { room, participant } = joined;
   const voice = voiceOf(participant);
+  let heard = 0;
   try {
     for (;;) {
       const next = await inbound.next();
@@ -88,6 +89,7 @@ async function converse(
       if (!room.participants.has(participant.streamId)) return;
       hear(relay, participant, next.value.bytes);
       await receive(relay, room, voice, next.value.message, next.value.bytes);
+      await letOthersGo(relay, participant, ++heard);
     }
   } catch (error) {
     if (call.signal.aborted) return leave(joined, call.signal);
@@ -101,6 +103,16 @@ async function converse(
   await participant.answered();
   await participant.reader.flushed();
   room.end(participant);
+}
+
+/** Messages of one stream that are handled in one turn of the event loop, at the most. */
+const messagesPerTurn = 32;
+
+/** A stream that sends faster than it may is read no faster than it may; one that sends much lets others in between. */
+async function letOthersGo({ now, defer }: Relay, { rate }: Participant, heard: number): Promise<void> {
+  const waitMs = rate.waitMs(now());
+  if (waitMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, waitMs));
+  else if (heard % messagesPerTurn === 0) await new Promise<void>((resolve) => defer(resolve));
 }
 
 function leave({ room, participant }: Joined, signal: AbortSignal): void {

@@ -25,7 +25,7 @@ export function tick(relay: Relay): void {
       else remind(relay, participant, nowMs);
     }
     room.tell(room.roster.tick(nowMs));
-    room.prune(nowMs);
+    room.prune();
   }
   relay.rooms.sweep(nowMs);
 }

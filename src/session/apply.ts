@@ -2,7 +2,7 @@ import type { ChangeSet } from "@codemirror/state";
 import type { Comment, SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import { commentUnits } from "./comment.ts";
 import { decodeComment } from "./comment-codec.ts";
-import { absentFile, advanceFile, type FileState } from "./file.ts";
+import { absentFile, advanceFile, type FileState, fileUnits } from "./file.ts";
 import { clientKey, noteLogged, type SessionState } from "./state.ts";
 import { changeSet, mapLine, movesLines } from "./text.ts";
 
@@ -54,7 +54,7 @@ export function putEdit(
 ): void {
   const next = advanceFile(file, changes, author, deleted, historyVersions);
   state.files.set(file.path, next);
-  state.units += next.text.length - file.text.length;
+  state.units += fileUnits(next) - fileUnits(file);
   state.fileCount += Number(!next.deleted) - Number(!file.deleted);
   if (file.commentIds.length === 0 || !movesLines(file.text, next.text, changes)) return;
   for (const id of file.commentIds) {

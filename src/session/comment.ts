@@ -97,6 +97,7 @@ function placeOf(
   const since = versionsSince(file, version, limits.fileHistory);
   if (isRefusal(since)) return since;
   const text = textAt(file, version);
+  if (isRefusal(text)) return text;
   if (sent.lineNumber < 1 || sent.lineNumber > text.lines) {
     return refuse("COMMENT_INVALID", `a comment stands at a line: ${sent.lineNumber} of ${text.lines}`);
   }

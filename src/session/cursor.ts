@@ -2,13 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import type { Text } from "@codemirror/state";
 import type { CursorPosition } from "../gen/codereview/v1/codereview_pb.ts";
 import { CursorPositionSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { textAt, versionsSince } from "./file.ts";
+import { recentText, versionsSince } from "./file.ts";
 import { isRefusal } from "./refusal.ts";
 import type { SessionState } from "./state.ts";
 
 /**
- * A cursor as of the file's newest version. One that cannot be mapped (no such file yet, too old) goes on as it was
- * sent: it is only ever shown, and the next one is right again.
+ * A cursor as of the file's newest version. One that cannot be mapped with little work (no such file yet, not of the
+ * newest few versions) goes on as it was sent: it is only ever shown, and the next one is right again.
  */
 export function mapCursor(state: SessionState, cursor: CursorPosition, historyVersions: number): CursorPosition {
   const file = state.files.get(cursor.filePath);
@@ -16,7 +16,8 @@ export function mapCursor(state: SessionState, cursor: CursorPosition, historyVe
   const version = cursor.version === 0 ? file.version : cursor.version;
   const since = versionsSince(file, version, historyVersions);
   if (isRefusal(since)) return cursor;
-  const base = textAt(file, version);
+  const base = recentText(file, version);
+  if (base === undefined) return cursor;
   const move = (line: number, column: number) => {
     const position = since.reduce((at, { changes }) => changes.mapPos(at, 1), positionOf(base, line, column));
     const found = file.text.lineAt(position);

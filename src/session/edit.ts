@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ChangeSet } from "@codemirror/state";
 import type { CodeEdit } from "../gen/codereview/v1/codereview_pb.ts";
 import { CodeEditSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { absentFile, type FileState, type FileVersion, textAt, versionsSince } from "./file.ts";
+import { absentFile, type FileState, type FileVersion, fileUnits, textAt, versionsSince } from "./file.ts";
 import type { Limits } from "./limits.ts";
 import { isPathValid } from "./path.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
@@ -40,8 +40,8 @@ export function planEdit(state: SessionState, author: string, edit: CodeEdit, li
   if (isRefusal(since)) return since;
   const changes = edit.deleted ? deleteAll(file) : mapOver(file, since, edit, limits);
   if (isRefusal(changes)) return changes;
-  const growth = changes.newLength - file.text.length;
-  if (growth > 0 && changes.newLength > limits.fileBytes) {
+  const growth = changes.newLength - fileUnits(file);
+  if (changes.newLength > Math.max(limits.fileBytes, file.text.length)) {
     return refuse("DOCUMENT_TOO_LARGE", `the file would be ${changes.newLength} > ${limits.fileBytes}`);
   }
   if (growth > 0 && state.units + growth > limits.sessionBytes) {
@@ -129,6 +129,8 @@ function changesOf(edit: CodeEdit, file: FileState): readonly Change[] | Refusal
   if (edit.changes.length > 0) return edit.changes;
   // A file made empty: the line form with no line.
   if (edit.version === 0 && edit.lineNumber === 0 && edit.content === "") return [];
-  const change = lineChange(edit.version === 0 ? emptyText : textAt(file, edit.version), edit.lineNumber, edit.content);
+  const text = edit.version === 0 ? emptyText : textAt(file, edit.version);
+  if (isRefusal(text)) return text;
+  const change = lineChange(text, edit.lineNumber, edit.content);
   return isRefusal(change) ? change : [change];
 }

@@ -1,6 +1,6 @@
 import type { ChangeSet, Text } from "@codemirror/state";
 import { type Refusal, refuse } from "./refusal.ts";
-import { emptyText } from "./text.ts";
+import { countChanges, emptyText } from "./text.ts";
 import { appendToTrail, type Trail, walkTrail } from "./trail.ts";
 
 /**
@@ -9,11 +9,19 @@ import { appendToTrail, type Trail, walkTrail } from "./trail.ts";
  * Old texts are seldom asked for (by line edits and comments made on an old version), and can be made from these.
  */
 const textInterval = 256;
+/** Changes that may be composed to make an old text again, some 25 us each (Bun 1.4.5): a bound on the work of one message. */
+const maxComposed = 256;
+/** The newest versions of which the text is at hand: those that a cursor, a comment or a line edit stands on as a rule. */
+const recentTexts = 4;
+/** Only of files whose lines are this long at most, on the average: those of a long line share nothing with each other. */
+const maxLineUnits = 1024;
 
 /** One version of a file and how it came to be. */
 export interface FileVersion {
   readonly version: number;
   readonly changes: ChangeSet;
+  /** How many they are. */
+  readonly pieces: number;
   /** Key of the client that made it. */
   readonly author: string;
   /** The text that it was made on, where it is kept. */
@@ -29,13 +37,15 @@ export interface FileState {
   /** The version that made it (anew): an edit of an older version was meant for a file that is gone. */
   readonly born: number;
   readonly history: Trail<FileVersion> | undefined;
+  /** The texts of the versions before this one, newest first; few. */
+  readonly recent: readonly Text[];
   /** Comments that stand in it. */
   readonly commentIds: readonly string[];
 }
 
 /** A file that was never there. */
 export function absentFile(path: string): FileState {
-  return { path, version: 0, text: emptyText, deleted: true, born: 0, history: undefined, commentIds: [] };
+  return { path, version: 0, text: emptyText, deleted: true, born: 0, history: undefined, recent: [], commentIds: [] };
 }
 
 /** The file after a change that was made on its newest version. */
@@ -48,13 +58,17 @@ export function advanceFile(
 ): FileState {
   const version = file.version + 1;
   const before = file.history === undefined || version % textInterval === 0 ? file.text : undefined;
+  const made = { version, changes, pieces: countChanges(changes), author, before };
+  const sharesLines = file.text.length <= maxLineUnits * file.text.lines;
   return {
     path: file.path,
     version,
     text: changes.apply(file.text),
     deleted,
     born: file.deleted && !deleted ? version : file.born,
-    history: appendToTrail(file.history, { version, changes, author, before }, historyVersions + textInterval),
+    // Nothing that was made before a deletion is ever mapped again.
+    history: deleted ? undefined : appendToTrail(file.history, made, historyVersions + textInterval),
+    recent: deleted || !sharesLines ? [] : [file.text, ...file.recent.slice(0, recentTexts - 1)],
     commentIds: file.commentIds,
   };
 }
@@ -81,12 +95,23 @@ export function versionsSince(
   return since.length === missed ? since.reverse() : stale();
 }
 
-/** The text of a version whose successors are all known (`versionsSince`). */
-export function textAt(file: FileState, version: number): Text {
-  if (version === file.version) return file.text;
+/** The text of a version, if it is at hand: of the newest few it is. */
+export function recentText(file: FileState, version: number): Text | undefined {
+  return version === file.version ? file.text : file.recent[file.version - version - 1];
+}
+
+/** The text of a version whose successors are all known (`versionsSince`); refused where to make it again is too much work. */
+export function textAt(file: FileState, version: number): Text | Refusal {
+  const recent = recentText(file, version);
+  if (recent !== undefined) return recent;
   const made: ChangeSet[] = [];
-  for (const { version: next, changes, before } of walkTrail(file.history)) {
-    if (next <= version) made.push(changes);
+  let composed = 0;
+  for (const { version: next, changes, pieces, before } of walkTrail(file.history)) {
+    if (next <= version) {
+      made.push(changes);
+      composed += pieces;
+      if (composed > maxComposed) return refuse("STALE_VERSION", `the text of version ${version} is no longer at hand`);
+    }
     if (next > version + 1 || before === undefined) continue;
     // All in one change set: the text is made once, not once for each version.
     const [first, ...rest] = made.reverse();
@@ -94,3 +119,11 @@ export function textAt(file: FileState, version: number): Text {
   }
   throw new Error(`no text of version ${version} is kept`);
 }
+
+/** What a file counts of its session's text. A deleted one counts as its name: its version is kept for good. */
+export function fileUnits({ path, version, deleted, text }: FileState): number {
+  if (deleted) return version === 0 ? 0 : path.length + tombstoneUnits;
+  return text.length;
+}
+
+const tombstoneUnits = 64;

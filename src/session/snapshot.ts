@@ -5,7 +5,7 @@ import type { Comment, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { FileStateSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { commentUnits } from "./comment.ts";
 import { decodeComment, encodeComment } from "./comment-codec.ts";
-import { absentFile, type FileState } from "./file.ts";
+import { absentFile, type FileState, fileUnits } from "./file.ts";
 import type { Limits } from "./limits.ts";
 import { type ClientEntry, clientKey, emptyState, type SessionState } from "./state.ts";
 import { createText, textContent } from "./text.ts";
@@ -81,7 +81,9 @@ function putFiles(state: SessionState, stored: SessionSnapshot, snapshot: Snapsh
     state.units += text.length;
   }
   for (const { filePath: path, version } of stored.deletedFiles) {
-    state.files.set(path, { ...fileAt(path), version });
+    const deleted = { ...fileAt(path), version };
+    state.files.set(path, deleted);
+    state.units += fileUnits(deleted);
   }
 }
 

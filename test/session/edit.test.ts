@@ -266,7 +266,8 @@ describe("edits", () => {
     session.send("ann", insert(1, 3, "d"));
     assert.equal(session.outcome("bob", remove(1)), "admitted");
     assert.deepEqual([session.version(path), session.content(path), lastEdit(session).deleted], [3, "", true]);
-    assert.deepEqual([session.state.fileCount, session.state.units], [0, 0]);
+    // A deleted file counts as its name, since its version is kept.
+    assert.deepEqual([session.state.fileCount, session.state.units], [0, path.length + 64]);
     for (const version of [1, 2, 3]) assert.equal(session.outcome("cyd", insert(version, 0, "x")), "FILE_DELETED");
     assert.equal(session.outcome("cyd", remove(3)), "FILE_DELETED");
     assert.equal(session.outcome("cyd", insert(4, 0, "x")), "VERSION_AHEAD");
@@ -390,6 +391,20 @@ describe("edits", () => {
     assert.equal(session.content(path), "xxa😀yb");
   });
 
+  test("ED18 what stands on the text of an old version is refused where to make that text again is too much work", () => {
+    const session = sessionWith("x\n".repeat(100));
+    for (let version = 1; version <= 20; version++) {
+      const changes = Array.from({ length: 100 }, (_, line) => {
+        const at = (1 + version) * line;
+        return { from: at, to: at, insert: "y" };
+      });
+      assert.equal(session.outcome("maker", edit({ filePath: path, version, changes })), "admitted");
+    }
+    const line = (version: number) => edit({ filePath: path, version, lineNumber: 1, content: "mine" });
+    assert.equal(session.outcome("bob", line(10)), "STALE_VERSION");
+    assert.equal(session.outcome("bob", line(18)), "admitted");
+  });
+
   test("ED9 every version within the history can be written on, however few of the old texts are kept", () => {
     const random = new Random(7);
     const session = sessionWith("one\ntwo");
@@ -397,15 +412,23 @@ describe("edits", () => {
     while (session.version(path) < 700) {
       session.send(
         "maker",
-        edit({ filePath: path, version: session.version(path), changes: randomChanges(random, session.content(path)) }),
+        insert(
+          session.version(path),
+          Math.floor(random.next() * session.content(path).length),
+          "abc\n"[texts.length % 4] ?? "",
+        ),
       );
       texts.push(session.content(path));
     }
     const file = session.state.files.get(path);
     assert.ok(file !== undefined);
     for (const [version, text] of texts.entries()) {
-      if (version > 0) assert.equal(textContent(textAt(file, version)), text);
+      if (version === 0) continue;
+      const found = textAt(file, version);
+      assert.ok(!isRefusal(found), `version ${version}`);
+      assert.equal(textContent(found), text);
     }
     assert.ok([...walkTrail(file.history)].filter(({ before }) => before !== undefined).length <= 4);
+    assert.ok(file.recent.length <= 4);
   });
 });
