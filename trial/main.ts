@@ -11,6 +11,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { createConnectTransport as createWebTransport } from "@connectrpc/connect-web";
 import { signDevelopmentToken } from "../src/auth/sign.ts";
 import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
+import { createRandom } from "../test/support/random.ts";
 import { foldTexts, readRecords } from "./log.ts";
 import { Participant } from "./participant.ts";
 import { freePort, RelayProcess, raisedLimits } from "./relay-process.ts";
@@ -55,17 +56,6 @@ const rotateEvery = 1_500;
 /** A tenth of each person's edits go into the other's file, above what the other types there. */
 const headerShare = 10;
 const patienceMs = 120_000;
-
-/** Deterministic numbers in [0, 1) (mulberry32): so that a run can be had again. */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 

@@ -40,10 +40,3 @@ export function assertMayEnter(principal: Principal, sessionId: string): void {
   const named = matchesSession(principal.sessions, sessionId);
   if (!named || !principal.scopes.has("session:read")) throw new BatonError("SESSION_FORBIDDEN");
 }
-
-/** Throws `SCOPE_MISSING`, naming the scope. */
-export function assertScope(principal: Principal, scope: Scope): void {
-  if (!principal.scopes.has(scope)) {
-    throw new BatonError("SCOPE_MISSING", `the token lacks the scope ${scope}`);
-  }
-}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { assertMayEnter, assertScope, type Principal } from "../../src/auth/principal.ts";
+import { assertMayEnter, type Principal } from "../../src/auth/principal.ts";
 import { checkRotation } from "../../src/auth/rotation.ts";
 import { parseScopes } from "../../src/auth/scopes.ts";
 import { type Reason, reasons } from "../../src/session/reasons.ts";
@@ -29,16 +29,6 @@ describe("what a principal may do", () => {
       "SESSION_FORBIDDEN",
       reasons.SESSION_FORBIDDEN.says,
     );
-  });
-
-  test("TK14 a scope that is missing is named", () => {
-    assertScope(principal, "session:edit");
-    assertScope(principal, "session:read");
-    for (const scope of ["session:comment", "session:custom", "session:admin"] as const) {
-      throwsReason(() => assertScope(principal, scope), "SCOPE_MISSING", `the token lacks the scope ${scope}`);
-    }
-    const none = { ...principal, scopes: parseScopes("") };
-    throwsReason(() => assertScope(none, "session:read"), "SCOPE_MISSING", "the token lacks the scope session:read");
   });
 });
 

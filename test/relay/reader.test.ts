@@ -11,17 +11,7 @@ import type { Outlet } from "../../src/relay/stream.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
 import { clientKey } from "../../src/session/state.ts";
-
-/** Deterministic numbers in [0, 1) (mulberry32). */
-function createRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
+import { createRandom } from "../support/random.ts";
 
 /** Takes frames, falls behind at random, and is asked to go on by the test. */
 class RandomOutlet implements Outlet {

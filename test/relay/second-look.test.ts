@@ -58,6 +58,8 @@ describe("a busy session", () => {
         }
       }, 2);
       try {
+        // Under load from before its join on: never quiet since.
+        await busy[0]?.take("ack");
         const late = await slow.join({ as: "late" });
         await late.take("welcome");
         late.send(custom, { clientSeq: 1n });
@@ -71,6 +73,32 @@ describe("a busy session", () => {
       await slow.stop();
     }
   });
+});
+
+test("ST11 the newest claim stays, also where an older one is told later", async () => {
+  const memory = createMemoryLog(Date.now);
+  let claims = 0;
+  const late = await startRelay({
+    log: {
+      ...memory,
+      claim: async (session, client, epoch) => {
+        const claim = await memory.claim(session, client, epoch);
+        if (++claims === 1) await pause(300);
+        return claim;
+      },
+    },
+  });
+  try {
+    const first = await late.join({ clientId: "a" });
+    while (claims < 1) await pause(5);
+    const second = await late.join({ clientId: "a" });
+    await second.take("welcome");
+    assert.equal((await first.ended).fault?.reason, "SUPERSEDED");
+    second.send(custom, { clientSeq: 1n });
+    assert.equal((await second.take("ack")).seq, 1n);
+  } finally {
+    await late.stop();
+  }
 });
 
 describe("what a client had sent itself", () => {

@@ -13,6 +13,7 @@ import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 import { clientKey, emptyState, lastClientSeq, type SessionState } from "../../src/session/state.ts";
 import { textContent } from "../../src/session/text.ts";
 import { walkTrail } from "../../src/session/trail.ts";
+import { createRandom } from "../support/random.ts";
 
 export const withLimits = (changed: Partial<Limits> = {}): Limits => ({ ...defaultLimits, ...changed });
 
@@ -152,16 +153,12 @@ export function toldWhole(state: SessionState) {
 
 /** Random numbers that a seed repeats (mulberry32). */
 export class Random {
-  #state: number;
+  readonly #random: () => number;
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#random = createRandom(seed);
   }
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+    return this.#random();
   }
   below(bound: number): number {
     return Math.floor(this.next() * bound);

@@ -6,7 +6,6 @@ import {
   createConnectRouter,
   createContextKey,
   createContextValues,
-  type HandlerContext,
   type Interceptor,
 } from "@connectrpc/connect";
 import {
@@ -39,9 +38,6 @@ const maxTimerMs = 2 ** 31 - 1;
 const unaryContentTypes = [contentTypeUnaryProto, contentTypeUnaryJson, ...grpcWebContentTypes];
 
 const streamIdKey = createContextKey("", { description: "streamId" });
-
-/** The correlation id of a unary call, for its implementation. */
-export const streamIdOf = (context: HandlerContext): string => context.values.get(streamIdKey);
 
 /** Unary methods go through connect-es as they are, over Connect and gRPC-Web; only their errors are put in our words. */
 export function createUnaryEndpoints(
