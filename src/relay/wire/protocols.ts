@@ -2,8 +2,9 @@ import type { FrameForm } from "../stream.ts";
 import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import * as protocolGrpcWeb from "./protocol-grpc-web.ts";
+import * as protocolGrpcWebText from "./protocol-grpc-web-text.ts";
 
-export const protocols: readonly WireProtocol[] = [protocolConnect, protocolGrpcWeb];
+export const protocols: readonly WireProtocol[] = [protocolConnect, protocolGrpcWeb, protocolGrpcWebText];
 
 /** Which protocol and form a request for a stream is in. */
 export function matchProtocol(request: Request): { protocol: WireProtocol; form: FrameForm } | undefined {

@@ -1,5 +1,7 @@
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { headerGrpcMessage, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
+import { BatonError } from "../../session/reasons.ts";
+import { connectErrorFrom } from "./errors.ts";
 import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { matchProtocol } from "./protocols.ts";
@@ -7,11 +9,13 @@ import { matchProtocol } from "./protocols.ts";
 /** In the words of the protocol that the request came in; Connect's, which people can read, where it came in none. */
 const speak = (request: Request): WireProtocol => matchProtocol(request)?.protocol ?? protocolConnect;
 
+const unimplemented = (message: string) => new ConnectError(message, Code.Unimplemented);
+
 export const refusePath = (request: Request): Response =>
-  refuseNativeGrpc(request) ?? speak(request).refuse(404, "there is no such method");
+  refuseNativeGrpc(request) ?? speak(request).refuse(404, unimplemented("there is no such method"));
 
 export function refuseVerb(request: Request, allowed: string): Response {
-  const response = speak(request).refuse(405, `this method is called by ${allowed}`);
+  const response = speak(request).refuse(405, unimplemented(`this method is called by ${allowed}`));
   response.headers.set("allow", allowed);
   return response;
 }
@@ -19,10 +23,13 @@ export function refuseVerb(request: Request, allowed: string): Response {
 export function refuseContentType(request: Request, supported: readonly string[]): Response {
   const native = refuseNativeGrpc(request);
   if (native !== undefined) return native;
-  const response = protocolConnect.refuse(415, `this method speaks ${supported.join(", ")}`);
+  const response = protocolConnect.refuse(415, unimplemented(`this method speaks ${supported.join(", ")}`));
   response.headers.set("accept-post", supported.join(", "));
   return response;
 }
+
+export const refuseOrigin = (request: Request): Response =>
+  speak(request).refuse(403, connectErrorFrom(new BatonError("ORIGIN_FORBIDDEN")));
 
 /**
  * Native gRPC ends in HTTP trailers, which fetch's Response cannot send; a client would get messages and no status. So

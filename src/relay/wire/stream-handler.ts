@@ -2,6 +2,7 @@ import type { DescMethod, DescMethodStreaming } from "@bufbuild/protobuf";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm, Inbound, StreamCall, StreamHandler } from "../stream.ts";
 import type { BodySource, OpenBody } from "./body.ts";
+import type { Decompress } from "./compression.ts";
 import { admitError } from "./errors.ts";
 import { createInbound, exactlyOne } from "./inbound.ts";
 import { type CallOutlet, createOutlet } from "./outlet.ts";
@@ -51,9 +52,10 @@ export function createStreamEndpoint<M extends DescMethodStreaming>(
       if (matched === undefined) return refuseContentType(request, streamContentTypes);
       const { protocol, form } = matched;
       try {
-        protocol.assertUncompressed(request.headers);
+        const decompress = protocol.parseCompression(request.headers);
         const deadlineMs = protocol.parseDeadlineMs(request.headers);
-        const source = openCall(method, handler, options, { request, context, protocol, form, deadlineMs });
+        const call = { request, context, protocol, form, decompress, deadlineMs };
+        const source = openCall(method, handler, options, call);
         return new Response(context.openBody(source), { headers: protocol.responseHeaders(form) });
       } catch (error) {
         const known = admitError(error, context.streamId);
@@ -69,6 +71,7 @@ interface CallRequest {
   readonly context: CallContext;
   readonly protocol: WireProtocol;
   readonly form: FrameForm;
+  readonly decompress: Decompress | undefined;
   readonly deadlineMs: number | undefined;
 }
 
@@ -76,7 +79,7 @@ function openCall<M extends DescMethodStreaming>(
   method: M,
   handler: StreamHandler<M["input"]>,
   options: StreamEndpointOptions,
-  { request, context, protocol, form, deadlineMs }: CallRequest,
+  { request, context, protocol, form, decompress, deadlineMs }: CallRequest,
 ): BodySource {
   const { streamId } = context;
   const peer = request.signal;
@@ -108,7 +111,8 @@ function openCall<M extends DescMethodStreaming>(
     deadlineMs === undefined || deadlineMs > maxTimerMs ? undefined : setTimeout(expire, Math.max(deadlineMs, 0));
   peer.addEventListener("abort", gone, { once: true });
   const { maxMessageBytes } = options;
-  const messages = createInbound(request.body, { schema: method.input, form, maxMessageBytes, signal, gone });
+  const schema = method.input;
+  const messages = createInbound(request.body, { schema, form, maxMessageBytes, decompress, signal, gone });
   unserved = { headers: request.headers, messages };
   if (peer.aborted) gone();
 

@@ -17,8 +17,11 @@ import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect
 import { BatonError } from "../../session/reasons.ts";
 import { admitError, connectErrorFrom } from "./errors.ts";
 import { streamContentTypes as grpcWebContentTypes } from "./protocol-grpc-web.ts";
+import { contentTypeText } from "./protocol-grpc-web-text.ts";
 import { refuseContentType, refuseVerb } from "./refusals.ts";
+import { compressionOptions, tellEncodings } from "./unary-compression.ts";
 import { type CallReport, nameErrors } from "./unary-errors.ts";
+import { throughText } from "./unary-text.ts";
 
 export interface UnaryOptions {
   /** The largest message taken, in bytes. */
@@ -35,7 +38,7 @@ export interface UnaryEndpoint {
 /** setTimeout fires at once for more than this, 24.8 days, and connect-es does not look. */
 const maxTimerMs = 2 ** 31 - 1;
 
-const unaryContentTypes = [contentTypeUnaryProto, contentTypeUnaryJson, ...grpcWebContentTypes];
+const unaryContentTypes = [contentTypeUnaryProto, contentTypeUnaryJson, ...grpcWebContentTypes, contentTypeText];
 
 const streamIdKey = createContextKey("", { description: "streamId" });
 
@@ -47,13 +50,15 @@ export function createUnaryEndpoints(
   const router = createConnectRouter({
     grpc: false,
     readMaxBytes: options.maxMessageBytes,
+    ...compressionOptions,
     maxTimeoutMs: maxTimerMs,
     interceptors: [admitErrors(options)],
   });
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, { streamId }) => answer(handler, request, { streamId, report: options.report }),
+    handle: (request, { streamId }) =>
+      throughText(request, (binary) => answer(handler, binary, { streamId, report: options.report })),
   }));
 }
 
@@ -64,7 +69,7 @@ async function answer(handler: UniversalHandler, request: Request, call: CallRep
   });
   if (response.status === 405) return refuseVerb(request, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, unaryContentTypes);
-  return universalServerResponseToFetch(await nameErrors(response, call));
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, call)));
 }
 
 /** An implementation's errors, through the one door. The deadline ends the call even if the implementation lets it pass. */
