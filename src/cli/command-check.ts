@@ -13,7 +13,7 @@ export function createCheckCommand(): Command {
 }
 
 export function describeConfig(config: Config): string {
-  const { host, port, dataDir, log, key, issuer, audience, resumeSecret, logLevel, limits } = config;
+  const { host, port, dataDir, log, key, issuer, audience, allowedOrigins, resumeSecret, logLevel, limits } = config;
   const given = (value: string | undefined) => value ?? "(not set)";
   const hidden = (isSet: boolean) => (isSet ? "(set)" : "(not set)");
   const lines: readonly (readonly [string, string | number])[] = [
@@ -28,6 +28,7 @@ export function describeConfig(config: Config): string {
     ],
     ["BATON_JWT_ISSUER", given(issuer)],
     ["BATON_JWT_AUDIENCE", given(audience)],
+    ["BATON_ALLOWED_ORIGINS", allowedOrigins.length === 0 ? "(not set)" : allowedOrigins.join(",")],
     ["BATON_RESUME_SECRET", hidden(resumeSecret !== undefined)],
     ["BATON_LOG_LEVEL", logLevel],
     ...limitNames.map((name) => [limitVariable(name), limits[name]] as const),

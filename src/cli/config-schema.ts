@@ -3,6 +3,7 @@ import { defaultLimits } from "../session/limits.ts";
 import { isHost } from "./hosts.ts";
 import { jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
+import { originsSchema } from "./origins.ts";
 
 export const logEngines = ["sqlite", "memory"] as const;
 export const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
@@ -54,6 +55,7 @@ export const configSchema = z.strictObject({
   BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
   BATON_JWT_ISSUER: claimText("the claim iss").optional(),
   BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
+  BATON_ALLOWED_ORIGINS: originsSchema.default([]),
   BATON_RESUME_SECRET: secretSchema.optional(),
   BATON_LOG_LEVEL: z
     .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })

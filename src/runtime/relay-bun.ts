@@ -26,6 +26,8 @@ export interface RelayConfig {
   readonly keys: KeySource;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
+  /** Of web pages that may call, as browsers send it. */
+  readonly allowedOrigins: readonly string[];
   /** Undefined: one that is kept in the log's store. */
   readonly resumeSecret: Uint8Array | undefined;
   readonly limits: Limits;
@@ -43,7 +45,7 @@ const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig, logger: Logger): Promise<RelayOnBun> {
-  const { host, port, limits, keys, issuer, audience, resumeSecret } = config;
+  const { host, port, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
   const log = await openLog(config);
   try {
     const running = await createRelay({
@@ -56,6 +58,7 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
       keys,
       issuer,
       audience,
+      allowedOrigins,
       resumeSecret,
     });
     let readiness: Readiness = "starting";

@@ -8,7 +8,9 @@ import {
 import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import type { CallContext, WireBindings, WireEndpoint } from "./endpoint.ts";
 import { admitErrors, type ReportError, streamIdKey } from "./handler-admission.ts";
+import { compressionOptions, tellEncodings } from "./handler-compression.ts";
 import { nameErrors } from "./handler-errors.ts";
+import { throughText } from "./handler-text.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
 import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
@@ -34,13 +36,14 @@ export function createHandlerEndpoints(
 ): readonly WireEndpoint[] {
   const router = createConnectRouter({
     readMaxBytes: maxMessageBytes,
+    ...compressionOptions,
     maxTimeoutMs: maxTimerMs,
     interceptors: [admitErrors(report)],
   });
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, context) => answer(handler, request, context, report),
+    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, report)),
   }));
 }
 
@@ -59,7 +62,7 @@ async function answer(
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, context, contentTypesOf(handler.method, context));
-  return universalServerResponseToFetch(await nameErrors(response, { streamId, sendTrailers, report }));
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, { streamId, sendTrailers, report })));
 }
 
 /** Connect alone speaks of one message otherwise than of a stream. */
