@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { defaultLimits } from "../session/limits.ts";
 import { isHost } from "./hosts.ts";
-import { jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
+import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
 import { originsSchema } from "./origins.ts";
 
@@ -53,6 +53,7 @@ export const configSchema = z.strictObject({
     .default("sqlite"),
   BATON_JWT_SECRET: jwtSecretSchema.optional(),
   BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
+  BATON_JWKS_URL: jwksUrlSchema.optional(),
   BATON_JWT_ISSUER: claimText("the claim iss").optional(),
   BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
   BATON_ALLOWED_ORIGINS: originsSchema.default([]),

@@ -125,7 +125,9 @@ function toConfig(settings: Settings): Config {
     port: settings.BATON_PORT,
     dataDir: resolve(settings.BATON_DATA_DIR),
     log: settings.BATON_LOG,
-    key: settings.BATON_JWT_SECRET ?? settings.BATON_JWT_PUBLIC_KEY ?? { kind: "development" },
+    key: settings.BATON_JWT_SECRET ??
+      settings.BATON_JWT_PUBLIC_KEY ??
+      settings.BATON_JWKS_URL ?? { kind: "development" },
     issuer: settings.BATON_JWT_ISSUER,
     audience: settings.BATON_JWT_AUDIENCE,
     allowedOrigins: settings.BATON_ALLOWED_ORIGINS,

@@ -58,7 +58,12 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
     rooms: new Rooms(context),
   };
-  const ticker = setInterval(() => tick(relay), tickMs);
+  // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
+  await keys.tend(now());
+  const ticker = setInterval(() => {
+    void keys.tend(now());
+    tick(relay);
+  }, tickMs);
   return {
     relay,
     routes: createRoutes(relay, options.allowedOrigins ?? []),

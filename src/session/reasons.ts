@@ -44,6 +44,11 @@ export const reasons = {
   TOKEN_INVALID: entry("unauthenticated", Action.REAUTHENTICATE, "send a valid token: Authorization: Bearer <jwt>"),
   TOKEN_EXPIRED: entry("unauthenticated", Action.REAUTHENTICATE, "token expired; come back with a new one"),
   TOKEN_REVOKED: entry("unauthenticated", Action.REAUTHENTICATE, "the token was revoked; come back with a new one"),
+  KEYS_UNAVAILABLE: entry(
+    "unavailable",
+    Action.RECONNECT,
+    "the keys that tokens are checked with cannot be had; try again",
+  ),
   RESUME_TOKEN_INVALID: entry("unauthenticated", Action.RESYNC, "resume token is not valid; join without it"),
   RESUME_FORBIDDEN: entry("permission_denied", Action.STOP, "resume token was issued for another subject"),
   SUPERSEDED: entry("aborted", Action.STOP, "a newer stream of this client took over"),
