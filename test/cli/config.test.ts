@@ -44,6 +44,13 @@ describe("configuration", () => {
     assert.deepEqual(config.limits, defaultLimits);
   });
 
+  test("CO6 origins are read as a list, each as browsers send it", async () => {
+    assert.deepEqual((await configOf({})).allowedOrigins, []);
+    const origins = ["https://app.example.com", "http://localhost:5173", "http://[::1]:8080", "capacitor://localhost"];
+    assert.deepEqual((await configOf({ BATON_ALLOWED_ORIGINS: origins.join(",") })).allowedOrigins, origins);
+    assert.deepEqual((await configOf({ BATON_ALLOWED_ORIGINS: ` ${origins.join(" , ")} ` })).allowedOrigins, origins);
+  });
+
   test("CF2 every fault is told at once, each in its own line that names its variable", async () => {
     const faults = await faultsOf({
       BATON_HOST: "not a host",
@@ -101,6 +108,22 @@ describe("configuration", () => {
     ["BATON_RESUME_SECRET", "short", /32 bytes/],
     ["BATON_JWT_ISSUER", "x".repeat(257), /256/],
     ["BATON_JWT_AUDIENCE", "a\u0007", /control/],
+    ["BATON_ALLOWED_ORIGINS", "null", /cannot allow null/],
+    ["BATON_ALLOWED_ORIGINS", "https://app.example.com,null", /cannot allow null/],
+    ["BATON_ALLOWED_ORIGINS", "*", /no wildcards/],
+    ["BATON_ALLOWED_ORIGINS", "https://*.example.com", /no wildcards/],
+    ["BATON_ALLOWED_ORIGINS", "example.com", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example,", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example https://b.example", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "mailto:a@example.com", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "file:///", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example/", /no slash at the end/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example/path", /no path/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example?q", /no path/],
+    ["BATON_ALLOWED_ORIGINS", "https://me@a.example", /no user/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example:443", /scheme's own/],
+    ["BATON_ALLOWED_ORIGINS", "https://A.example", /lower case/],
     ["BATON_LOG_LEVEL", "verbose", /one of trace, debug/],
     ["BATON_LIMIT_READERS", "0", /from 1 to/],
     ["BATON_LIMIT_READERS", "1.5", /digits alone/],

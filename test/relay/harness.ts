@@ -35,8 +35,14 @@ export interface TokenOptions {
 
 const everything = "session:edit session:comment session:custom";
 
+interface RelaySettings {
+  readonly limits?: Partial<Limits>;
+  readonly log?: SessionLog;
+  readonly allowedOrigins?: readonly string[];
+}
+
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog } = {}) {
+export async function startRelay(options: RelaySettings = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
@@ -51,6 +57,7 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
     keys: createKeySet(imported.keys),
+    allowedOrigins: options.allowedOrigins,
   });
   const server = serveBun({
     host: "127.0.0.1",
