@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import type { BatchWriter, Claim, ClientKey, LogRecord, SessionLog } from "../../src/durable/session-log.ts";
 import { BatonError, type Reason } from "../../src/session/reasons.ts";
+import type { Revocation } from "../../src/session/revocation.ts";
 
 export interface OpenedLog {
   readonly log: SessionLog;
@@ -542,6 +543,79 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.deepEqual([claim.epoch, claim.head, claim.lastClientSeq], [first.epoch, 157, 157]);
       assert.ok(claim.generation > first.generation);
       assert.ok((await again.claim("b", bob, "b anew")).generation > claim.generation);
+    });
+
+    test("LG32 what is put, dropped or trimmed under another epoch than the present one changes nothing", async () => {
+      const log = await freshLog();
+      await fill(log, "s", 20);
+      const kept = epochOf("s");
+      for (const seq of [5, 10]) await log.putSnapshot("s", kept, { seq, bytes: bytes(`at ${seq}`) });
+      const before = await log.describe("s");
+      for (const epoch of ["another", ""]) {
+        await log.putSnapshot("s", epoch, { seq: 15, bytes: bytes("stale") });
+        await log.dropSnapshot("s", epoch, 10);
+        await log.trim("s", epoch, 5);
+      }
+      assert.deepEqual(await log.describe("s"), before);
+      assert.equal((await log.latestSnapshot("s"))?.seq, 10);
+      await log.renewEpoch("s", kept, "renewed");
+      await log.putSnapshot("s", kept, { seq: 15, bytes: bytes("stale") });
+      assert.equal((await log.latestSnapshot("s"))?.seq, 10);
+      await log.putSnapshot("s", "renewed", { seq: 15, bytes: bytes("fresh") });
+      await log.trim("s", "renewed", 5);
+      assert.deepEqual([(await log.latestSnapshot("s"))?.seq, (await log.describe("s"))?.first], [15, 6]);
+    });
+
+    test("LG33 a deletion tells the epoch that it ended; of no session, the empty one", async () => {
+      const log = await freshLog();
+      await fill(log, "s", 1);
+      assert.equal(await log.delete("nowhere"), "");
+      assert.equal(await log.delete("s"), epochOf("s"));
+      assert.equal(await log.delete("s"), "");
+    });
+
+    test("LG34 revocations are read in the order in which they came, from a place on, and stay", async () => {
+      const { log, reopen } = await openLog();
+      assert.deepEqual(await log.revocations(0, 10), []);
+      const all: Revocation[] = [
+        { kind: "token", tokenId: "a" },
+        { kind: "user", userId: "a", issuedBeforeMs: 1_764_000_000_000 },
+        { kind: "token", tokenId: "'; DROP TABLE revocations; --" },
+        { kind: "user", userId: "ü 😀", issuedBeforeMs: 3 },
+      ];
+      for (const revocation of all) await log.revoke(revocation);
+      const kept = reopen === undefined ? log : await reopen();
+      const read = await kept.revocations(0, 10);
+      assert.deepEqual(
+        read.map(({ revocation }) => revocation),
+        all,
+      );
+      const places = read.map(({ place }) => place);
+      assert.ok(places.every((place, i) => place > (places[i - 1] ?? 0)));
+      assert.deepEqual(await kept.revocations(0, 2), read.slice(0, 2));
+      assert.deepEqual(await kept.revocations(places[1] ?? 0, 10), read.slice(2));
+      assert.deepEqual(await kept.revocations(places[3] ?? 0, 10), []);
+    });
+
+    test("LG34 one that comes again takes the place of the earlier one, behind all, and never reaches less far", async () => {
+      const log = await freshLog();
+      const user = (issuedBeforeMs: number): Revocation => ({ kind: "user", userId: "u", issuedBeforeMs });
+      await log.revoke(user(500));
+      await log.revoke({ kind: "token", tokenId: "t" });
+      const [, last] = await log.revocations(0, 10);
+      const since = async () => {
+        const found = await log.revocations(last?.place ?? 0, 10);
+        return found.map(({ revocation }) => revocation);
+      };
+      await log.revoke(user(700));
+      assert.deepEqual(await since(), [user(700)]);
+      await log.revoke(user(600));
+      assert.deepEqual(await since(), [user(700)]);
+      await log.revoke({ kind: "token", tokenId: "t" });
+      assert.deepEqual(await since(), [user(700), { kind: "token", tokenId: "t" }]);
+      assert.equal((await log.revocations(0, 10)).length, 2);
+      await log.revoke({ kind: "token", tokenId: "u" });
+      assert.equal((await log.revocations(0, 10)).length, 3, "a token and a user of one name are two");
     });
 
     test("LG17 a closed log refuses, by name", async () => {

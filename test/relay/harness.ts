@@ -6,8 +6,10 @@ import { createKeySet } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
 import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
+import type { SessionBus } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import {
+  AdminService,
   CodeReviewService,
   type Fault,
   FaultSchema,
@@ -30,6 +32,8 @@ export interface TokenOptions {
   readonly sessions?: readonly string[];
   readonly scope?: string;
   readonly ttlSeconds?: number;
+  /** The claim `jti`; default: a random one. */
+  readonly tokenId?: string;
   /** When it was issued; default: now, by the harness's clock. */
   readonly nowMs?: number;
 }
@@ -37,7 +41,7 @@ export interface TokenOptions {
 const everything = "session:edit session:comment session:custom";
 
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog } = {}) {
+export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog; bus?: SessionBus } = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
@@ -46,7 +50,7 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
   let names = 0;
   const { relay, routes, drain } = await createRelay({
     log,
-    bus: createLocalBus().member(),
+    bus: options.bus ?? createLocalBus().member(),
     limits: { ...defaultLimits, ...options.limits },
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
@@ -65,7 +69,8 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     scope = everything,
     ttlSeconds = 3600,
     nowMs,
-  }: TokenOptions = {}) => signDevelopmentToken(secret, { sub, sessions, scope, ttlSeconds }, nowMs ?? now());
+    ...named
+  }: TokenOptions = {}) => signDevelopmentToken(secret, { sub, sessions, scope, ttlSeconds, ...named }, nowMs ?? now());
 
   return {
     url: server.url,
@@ -80,6 +85,9 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     },
     client(kind: Kind = "connect"): Client<typeof CodeReviewService> {
       return createClient(CodeReviewService, transports[kind](server.url));
+    },
+    admin(kind: Kind = "connect"): Client<typeof AdminService> {
+      return createClient(AdminService, transports[kind](server.url));
     },
     /** Opens a bidi stream and sends its Join. */
     async join(join: JoinOptions = {}): Promise<Stream> {
