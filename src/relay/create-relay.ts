@@ -2,16 +2,21 @@ import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import { createResumeTokens } from "../auth/resume-token.ts";
 import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.ts";
+import type { InstanceMessage } from "../durable/session-bus.ts";
 import { CodeReviewService, GoAway_Reason as GoAwayReason } from "../gen/codereview/v1/codereview_pb.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
-import { BatonError } from "../session/reasons.ts";
+import { assertNever, BatonError } from "../session/reasons.ts";
+import { registerAdmin } from "./admin/service.ts";
 import type { RelayContext } from "./context.ts";
+import { disconnect } from "./end-streams.ts";
 import { getSnapshot, readLog } from "./log-streams.ts";
 import { publish } from "./publish.ts";
+import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
+import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { collaborate, subscribe } from "./session-streams.ts";
-import { tick, tickMs } from "./ticker.ts";
+import { followRevocations, tick, tickMs } from "./ticker.ts";
 import type { WireBindings } from "./wire/endpoint.ts";
 import { createHandlerEndpoints } from "./wire/handlers.ts";
 import { guardOrigins } from "./wire/origins.ts";
@@ -45,6 +50,9 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   const { log, bus, limits, now, newId, defer, keys, issuer, audience } = options;
   const proposed = crypto.getRandomValues(new Uint8Array(resumeSecretBytes));
   const secret = options.resumeSecret ?? (await log.secret("resume", proposed));
+  // Before anybody is let in.
+  const revocations = new RevocationFeed(log);
+  await revocations.load(now());
   const context = { log, bus, limits, now, newId, defer };
   const relay: Relay = {
     ...context,
@@ -52,12 +60,16 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       keys,
       skewMs: limits.tokenSkewMs,
       maxTokenBytes: limits.tokenBytes,
+      revocations: revocations.known,
       ...(issuer === undefined ? {} : { issuer }),
       ...(audience === undefined ? {} : { audience }),
     }),
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
     rooms: new Rooms(context),
+    readings: new Readings(),
+    revocations,
   };
+  const leaveBus = bus.listen((message) => hear(relay, message));
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
   await keys.tend(now());
   const ticker = setInterval(() => {
@@ -70,8 +82,23 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     async drain() {
       await drain(relay);
       clearInterval(ticker);
+      leaveBus();
     },
   };
+}
+
+/** What another instance tells all of them. */
+function hear(relay: Relay, message: InstanceMessage): void {
+  switch (message.kind) {
+    case "disconnect":
+      disconnect(relay, message);
+      return;
+    case "revoked":
+      void followRevocations(relay);
+      return;
+    default:
+      assertNever(message);
+  }
 }
 
 function createRoutes(relay: Relay, allowedOrigins: readonly string[]) {
@@ -86,10 +113,12 @@ function createRoutes(relay: Relay, allowedOrigins: readonly string[]) {
     createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
     createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
     ...createHandlerEndpoints(
-      (router) =>
+      (router) => {
         router.rpc(CodeReviewService.method.publish, (request, { requestHeader }) =>
           publish(relay, request, requestHeader),
-        ),
+        );
+        registerAdmin(router, relay);
+      },
       { maxMessageBytes: relay.limits.messageBytes, report },
     ),
   ]);

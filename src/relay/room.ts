@@ -246,12 +246,8 @@ export class Room {
         this.#supersede(key, message.generation);
         return;
       }
-      case "disconnect":
-        for (const participant of [...this.participants.values()]) {
-          const { userId, clientId } = participant.identity;
-          const meant = userId === message.userId && (message.clientId === "" || clientId === message.clientId);
-          if (meant) this.end(participant, new BatonError("DISCONNECTED"));
-        }
+      case "epoch-ended":
+        if (message.epoch === this.state.epoch) this.fail(new BatonError("EPOCH_CHANGED"));
         return;
       default:
         assertNever(message);

@@ -1,5 +1,6 @@
 import { GoAway_Reason as GoAwayReason, TokenStatus_State as TokenState } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
+import { endRevoked } from "./end-streams.ts";
 import type { Participant } from "./participant.ts";
 import type { Relay } from "./relay.ts";
 import { tokenStatus } from "./rotate.ts";
@@ -17,6 +18,7 @@ const ageGraceMs = 5_000;
 /** Everything that happens because time has passed. */
 export function tick(relay: Relay): void {
   const nowMs = relay.now();
+  if (relay.revocations.isDue(nowMs)) void followRevocations(relay);
   for (const room of relay.rooms.all) {
     room.expire(nowMs);
     for (const participant of [...room.participants.values()]) {
@@ -28,6 +30,11 @@ export function tick(relay: Relay): void {
     room.prune();
   }
   relay.rooms.sweep(nowMs);
+}
+
+/** Reads what was revoked elsewhere, and ends the streams that live on it. Never rejects. */
+export async function followRevocations(relay: Relay): Promise<void> {
+  if (await relay.revocations.poll(relay.now())) endRevoked(relay);
 }
 
 function endOf({ limits }: Relay, participant: Participant, nowMs: number) {

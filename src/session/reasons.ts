@@ -68,6 +68,7 @@ export const reasons = {
   LOG_DAMAGED: entry("data_loss", Action.STOP, "a stored record of this session is damaged; it is kept aside"),
   INTERNAL: entry("internal", Action.RECONNECT, "a fault of the relay; its log names this stream"),
   // Refusals of a call or of a message.
+  REQUEST_INVALID: entry("invalid_argument", Action.STOP, "the request's fields do not say what is to be done"),
   SESSION_ID_INVALID: entry(
     "invalid_argument",
     Action.STOP,

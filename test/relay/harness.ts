@@ -6,8 +6,10 @@ import { createKeySet } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
 import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
+import type { SessionBus } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import {
+  AdminService,
   CodeReviewService,
   type Fault,
   FaultSchema,
@@ -29,6 +31,8 @@ export interface TokenOptions {
   readonly sessions?: readonly string[];
   readonly scope?: string;
   readonly ttlSeconds?: number;
+  /** The claim `jti`; default: a random one. */
+  readonly tokenId?: string;
   /** When it was issued; default: now, by the harness's clock. */
   readonly nowMs?: number;
 }
@@ -38,6 +42,7 @@ const everything = "session:edit session:comment session:custom";
 interface RelaySettings {
   readonly limits?: Partial<Limits>;
   readonly log?: SessionLog;
+  readonly bus?: SessionBus;
   readonly allowedOrigins?: readonly string[];
 }
 
@@ -51,7 +56,7 @@ export async function startRelay(options: RelaySettings = {}) {
   let names = 0;
   const { relay, routes, drain } = await createRelay({
     log,
-    bus: createLocalBus().member(),
+    bus: options.bus ?? createLocalBus().member(),
     limits: { ...defaultLimits, ...options.limits },
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
@@ -71,7 +76,8 @@ export async function startRelay(options: RelaySettings = {}) {
     scope = everything,
     ttlSeconds = 3600,
     nowMs,
-  }: TokenOptions = {}) => signDevelopmentToken(secret, { sub, sessions, scope, ttlSeconds }, nowMs ?? now());
+    ...named
+  }: TokenOptions = {}) => signDevelopmentToken(secret, { sub, sessions, scope, ttlSeconds, ...named }, nowMs ?? now());
 
   return {
     url: server.url,
@@ -86,6 +92,9 @@ export async function startRelay(options: RelaySettings = {}) {
     },
     client(kind: Kind = "connect"): Client<typeof CodeReviewService> {
       return createClient(CodeReviewService, transports[kind](server.url));
+    },
+    admin(kind: Kind = "connect"): Client<typeof AdminService> {
+      return createClient(AdminService, transports[kind](server.url));
     },
     /** Opens a bidi stream and sends its Join. */
     async join(join: JoinOptions = {}): Promise<Stream> {
