@@ -5,15 +5,17 @@ import { CodeReviewService, GoAway_Reason as GoAwayReason } from "../gen/coderev
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import type { RelayContext } from "./context.ts";
+import { registerStandardServices } from "./grpc/standard-services.ts";
 import { getSnapshot, readLog } from "./log-streams.ts";
 import { publish } from "./publish.ts";
+import { createReadiness, type ReadinessState } from "./readiness.ts";
 import type { Relay } from "./relay.ts";
 import { Rooms } from "./rooms.ts";
 import { collaborate, subscribe } from "./session-streams.ts";
 import { tick, tickMs } from "./ticker.ts";
+import { createHandlerEndpoints } from "./wire/handlers.ts";
 import { createWireRoutes } from "./wire/router.ts";
 import { createStreamEndpoint } from "./wire/stream-handler.ts";
-import { createUnaryEndpoints } from "./wire/unary.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
@@ -28,6 +30,8 @@ export interface RelayOptions extends RelayContext {
 export interface RunningRelay {
   readonly relay: Relay;
   readonly routes: ReturnType<typeof createWireRoutes>;
+  /** Whoever listens tells it when the relay is ready; the drain tells the rest. */
+  readonly readiness: ReadinessState;
   /** Sends everybody away so that nothing is lost, within the drain's time. The log is its opener's to close. */
   drain(): Promise<void>;
 }
@@ -54,37 +58,45 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     rooms: new Rooms(context),
   };
   const ticker = setInterval(() => tick(relay), tickMs);
+  const readiness = createReadiness();
   return {
     relay,
-    routes: createRoutes(relay),
+    routes: createRoutes(relay, readiness),
+    readiness,
     async drain() {
+      readiness.become("draining");
       await drain(relay);
       clearInterval(ticker);
     },
   };
 }
 
-function createRoutes(relay: Relay) {
+function createRoutes(relay: Relay, readiness: ReadinessState) {
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
-  const streamOptions = { maxMessageBytes: relay.limits.messageBytes, endGraceMs, report };
+  const options = { maxMessageBytes: relay.limits.messageBytes, report };
+  const streamOptions = { ...options, endGraceMs };
   const { collaborativeSession, subscribe: subscribeMethod, readLog: readLogMethod } = CodeReviewService.method;
-  return createWireRoutes({
-    streams: [
-      createStreamEndpoint(collaborativeSession, collaborate(relay), streamOptions),
-      createStreamEndpoint(subscribeMethod, subscribe(relay), streamOptions),
-      createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
-      createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
-    ],
-    unary: createUnaryEndpoints(
+  const endpoints = [
+    createStreamEndpoint(collaborativeSession, collaborate(relay), streamOptions),
+    createStreamEndpoint(subscribeMethod, subscribe(relay), streamOptions),
+    createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
+    createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
+    ...createHandlerEndpoints(
       (router) =>
         router.rpc(CodeReviewService.method.publish, (request, { requestHeader }) =>
           publish(relay, request, requestHeader),
         ),
-      { maxMessageBytes: relay.limits.messageBytes, report },
+      options,
     ),
-  });
+  ];
+  const services = [...new Set(endpoints.map(({ method }) => method.parent))];
+  const standard = createHandlerEndpoints(
+    (router) => registerStandardServices(router, { readiness, services }),
+    options,
+  );
+  return createWireRoutes([...endpoints, ...standard]);
 }
 
 /** The kind and place of an error, without its message, which may quote what a client sent. */
