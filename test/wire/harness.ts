@@ -12,7 +12,6 @@ import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
-import { openBunBody } from "../../src/runtime/bun-body.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -100,7 +99,7 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
   const server = serveBun({
     host: "127.0.0.1",
     port: 0,
-    fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+    fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   return {
     url: server.url,
