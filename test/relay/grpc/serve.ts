@@ -1,47 +1,27 @@
-import http2 from "node:http2";
-import { type ConnectRouter, createClient, type Interceptor } from "@connectrpc/connect";
-import { connectNodeAdapter, createGrpcTransport } from "@connectrpc/connect-node";
-import { connectErrorFrom } from "../../../src/relay/wire/errors.ts";
-import { BatonError } from "../../../src/session/reasons.ts";
+import { type ConnectRouter, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createHandlerEndpoints } from "../../../src/relay/wire/handlers.ts";
+import { createWireRoutes } from "../../../src/relay/wire/router.ts";
+import { serveNode } from "../../../src/runtime/node-http2.ts";
+import { defaultLimits } from "../../../src/session/limits.ts";
 
 /** Native gRPC over a real socket. */
 export async function serveGrpc(register: (router: ConnectRouter) => void) {
-  const sessions = new Set<http2.ServerHttp2Session>();
-  const server = http2.createServer(connectNodeAdapter({ routes: register, interceptors: [tellErrors] }));
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+  const reported: unknown[] = [];
+  const report = (_streamId: string, error: unknown) => void reported.push(error);
+  const routes = createWireRoutes(createHandlerEndpoints(register, { maxMessageBytes: 64 * 1024, report }));
+  const server = await serveNode({
+    host: "127.0.0.1",
+    port: 0,
+    limits: defaultLimits,
+    fetch: (request, bindings) => routes.fetch(request, bindings),
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const baseUrl = `http://127.0.0.1:${address.port}`;
-  const transport = createGrpcTransport({ baseUrl });
+  const transport = createGrpcTransport({ baseUrl: server.url });
   return {
-    baseUrl,
+    address: new URL(server.url).host,
+    /** What the client saw as an internal error. */
+    reported,
     client: <S extends Parameters<typeof createClient>[0]>(service: S) => createClient(service, transport),
-    async stop() {
-      for (const session of sessions) session.destroy();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    stop: () => server.stop(0),
   };
 }
-
-const tellErrors: Interceptor = (next) => async (request) => {
-  try {
-    const response = await next(request);
-    return response.stream ? { ...response, message: telling(response.message) } : response;
-  } catch (error) {
-    throw tell(error);
-  }
-};
-
-async function* telling<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw tell(error);
-  }
-}
-
-const tell = (error: unknown) => (error instanceof BatonError ? connectErrorFrom(error) : error);
