@@ -7,7 +7,7 @@ import { createMemoryLog } from "../durable/log-memory.ts";
 import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
 import { createRelay } from "../relay/create-relay.ts";
-import { createHealthRoutes, type Readiness } from "../relay/health.ts";
+import { createHealthRoutes } from "../relay/health.ts";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
@@ -61,21 +61,20 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
       allowedOrigins,
       resumeSecret,
     });
-    let readiness: Readiness = "starting";
+    const { readiness } = running;
     const app = new Hono<{ Bindings: WireBindings }>();
     app.route(
       "/",
-      createHealthRoutes(() => readiness),
+      createHealthRoutes(() => readiness.current),
     );
     app.route("/", running.routes);
     const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
     const server = serveBun({ host, port, fetch });
-    readiness = "ready";
+    readiness.become("ready");
     logger.info("listening", { url: server.url });
     return {
       url: server.url,
       async close() {
-        readiness = "draining";
         await running.drain();
         await server.stop(closeGraceMs);
         await log.close();

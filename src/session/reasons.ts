@@ -79,6 +79,7 @@ export const reasons = {
   ALREADY_JOINED: entry("failed_precondition", Action.DROP, "already joined"),
   NOT_JOINED: entry("failed_precondition", Action.STOP, "the first message of a stream is a Join"),
   SESSION_NOT_FOUND: entry("not_found", Action.STOP, "there is no such session"),
+  SERVICE_NOT_FOUND: entry("not_found", Action.STOP, "this relay has no service of that name"),
   SCOPE_MISSING: entry("permission_denied", Action.DROP, "the token lacks the scope for this"),
   WRONG_SENDER: entry(
     "permission_denied",
