@@ -1,10 +1,13 @@
+import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { openBunBody } from "./bun-body.ts";
 import { StartError } from "./start-error.ts";
 
 export interface ServeOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Answers a request; the bindings are what the relay's routes need of the listener. */
+  readonly fetch: (request: Request, bindings: WireBindings) => Response | Promise<Response>;
 }
 
 export interface RunningServer {
@@ -32,7 +35,7 @@ function listen({ host, port, fetch }: ServeOptions): Bun.Server<undefined> {
     return Bun.serve({
       hostname: host,
       port,
-      fetch,
+      fetch: (request) => fetch(request, { openBody: openBunBody }),
       http2: true,
       // A quiet stream is no dead one, and Bun does not count HTTP/2 PING: streams have heartbeats of their own.
       idleTimeout: 0,

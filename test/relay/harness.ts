@@ -16,8 +16,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
-import { serveBun } from "../../src/runtime/bun.ts";
-import { openBunBody } from "../../src/runtime/bun-body.ts";
+import { serve } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const secret = new TextEncoder().encode("a secret of the tests, thirty-two bytes long");
@@ -53,10 +52,10 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     defer: (run) => void setImmediate(run),
     keys: createKeySet(imported.keys),
   });
-  const server = serveBun({
+  const server = await serve({
     host: "127.0.0.1",
     port: 0,
-    fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+    fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   const streams = new Set<Stream>();
   const token = ({
