@@ -68,7 +68,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       createHealthRoutes(() => readiness),
     );
     app.route("/", running.routes);
-    const server = await serve({ host, port, fetch: (request, bindings) => app.fetch(request, bindings) });
+    const server = await serve({ host, port, limits, fetch: (request, bindings) => app.fetch(request, bindings) });
     readiness = "ready";
     logger.info("listening", { url: server.url, runtime: runtimeTitle });
     return {

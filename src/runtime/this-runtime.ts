@@ -1,5 +1,6 @@
 import process from "node:process";
-import type { RunningServer, ServeOptions } from "./bun.ts";
+import type { ServeNodeOptions } from "./node-http2.ts";
+import type { RunningServer } from "./server.ts";
 
 export const runtimeNames = ["bun", "node"] as const;
 export type RuntimeName = (typeof runtimeNames)[number];
@@ -13,6 +14,9 @@ export const runtimeName: RuntimeName = process.versions.bun === undefined ? "no
 /** As people name it, with its version. */
 export const runtimeTitle =
   process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
+
+/** The limits are kept on Node; Bun has its own. */
+export type ServeOptions = ServeNodeOptions;
 
 /**
  * Listens with what the runtime carries streams best with, for HTTP/1.1 and HTTP/2 on one port. Rejects with a

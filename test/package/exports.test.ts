@@ -25,6 +25,7 @@ const surface: Readonly<Record<string, readonly string[]>> = {
     "type ClientKey",
     "type CodeName",
     "type Limits",
+    "type FetchHandler",
     "type LogRecord",
     "type LogState",
     "type Reason",
@@ -39,6 +40,7 @@ const surface: Readonly<Record<string, readonly string[]>> = {
     "type SqliteLogOptions",
     "type StartedRelay",
     "type StoredSnapshot",
+    "type TlsIdentity",
     "type WireBindings",
   ],
   auth: [

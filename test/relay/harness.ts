@@ -43,10 +43,11 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
+  const limits = { ...defaultLimits, ...options.limits };
   const { relay, routes, drain } = await createRelay({
     log,
     bus: createLocalBus().member(),
-    limits: { ...defaultLimits, ...options.limits },
+    limits,
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
@@ -55,6 +56,7 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
   const server = await serve({
     host: "127.0.0.1",
     port: 0,
+    limits,
     fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   const streams = new Set<Stream>();

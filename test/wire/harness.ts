@@ -12,6 +12,7 @@ import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
 import { serve } from "../../src/runtime/this-runtime.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -99,6 +100,7 @@ export async function startHarness({ session = echo, endGraceMs = 5_000, registe
   const server = await serve({
     host: "127.0.0.1",
     port: 0,
+    limits: defaultLimits,
     fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   return {

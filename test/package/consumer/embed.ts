@@ -76,6 +76,7 @@ const own = await createRelay({
 const server = await serve({
   host: "127.0.0.1",
   port: 0,
+  limits,
   fetch: (request, bindings) =>
     new URL(request.url).pathname === "/mine" ? new Response("mine") : own.routes.fetch(request, bindings),
 });
