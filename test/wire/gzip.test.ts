@@ -102,8 +102,8 @@ describe("decompressing", () => {
 });
 
 let harness: Harness;
-before(() => {
-  harness = startHarness();
+before(async () => {
+  harness = await startHarness();
 });
 after(() => harness.stop());
 

@@ -109,8 +109,8 @@ describe("frames as text", () => {
 
 describe("gRPC-Web text", () => {
   let harness: Harness;
-  before(() => {
-    harness = startHarness();
+  before(async () => {
+    harness = await startHarness();
   });
   after(() => harness.stop());
 
@@ -232,7 +232,7 @@ describe("gRPC-Web text", () => {
 
   test("WT5 a deadline ends a call, and a client that goes ends it, as in binary", async () => {
     const signals: AbortSignal[] = [];
-    const hanging = startHarness({
+    const hanging = await startHarness({
       session: () => new Promise(() => {}),
       register: (router) =>
         router.rpc(CodeReviewService.method.publish, (_, { signal }) => {
