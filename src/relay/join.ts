@@ -11,7 +11,7 @@ import { type JoinPlan, planJoin } from "../session/resume.ts";
 import { decodeSnapshot } from "../session/snapshot.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
-import { Participant } from "./participant.ts";
+import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
@@ -25,6 +25,7 @@ export interface JoinCall {
   readonly join: Join;
   readonly principal: Principal;
   readonly carriage: Participant["carriage"];
+  readonly dialect: Dialect;
   readonly outlet: Outlet;
   readonly streamId: string;
   readonly signal: AbortSignal;
@@ -107,11 +108,12 @@ async function attemptJoin(
   const last = lastClientSeq(stored ?? state, identity.key);
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
+  const isAcked = writes && call.dialect === "contract";
   const reader = new Reader({
     outlet,
     source: room.source(identity),
     key: identity.key,
-    ackFrom: writes ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
+    ackFrom: isAcked ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
     now: relay.now,
@@ -122,6 +124,7 @@ async function attemptJoin(
     identity,
     streamId: call.streamId,
     carriage: call.carriage,
+    dialect: call.dialect,
     reader,
     principal,
     generation,
@@ -137,6 +140,7 @@ async function attemptJoin(
     user: identity.userId,
     client: identity.clientId,
     clientName: join.clientName,
+    dialect: call.dialect,
     outcome: plan.outcome,
   });
   return { room, participant };
