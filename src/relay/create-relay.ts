@@ -11,9 +11,9 @@ import type { Relay } from "./relay.ts";
 import { Rooms } from "./rooms.ts";
 import { collaborate, subscribe } from "./session-streams.ts";
 import { tick, tickMs } from "./ticker.ts";
+import { createHandlerEndpoints } from "./wire/handlers.ts";
 import { createWireRoutes } from "./wire/router.ts";
 import { createStreamEndpoint } from "./wire/stream-handler.ts";
-import { createUnaryEndpoints } from "./wire/unary.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
@@ -70,21 +70,19 @@ function createRoutes(relay: Relay) {
   };
   const streamOptions = { maxMessageBytes: relay.limits.messageBytes, endGraceMs, report };
   const { collaborativeSession, subscribe: subscribeMethod, readLog: readLogMethod } = CodeReviewService.method;
-  return createWireRoutes({
-    streams: [
-      createStreamEndpoint(collaborativeSession, collaborate(relay), streamOptions),
-      createStreamEndpoint(subscribeMethod, subscribe(relay), streamOptions),
-      createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
-      createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
-    ],
-    unary: createUnaryEndpoints(
+  return createWireRoutes([
+    createStreamEndpoint(collaborativeSession, collaborate(relay), streamOptions),
+    createStreamEndpoint(subscribeMethod, subscribe(relay), streamOptions),
+    createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
+    createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
+    ...createHandlerEndpoints(
       (router) =>
         router.rpc(CodeReviewService.method.publish, (request, { requestHeader }) =>
           publish(relay, request, requestHeader),
         ),
       { maxMessageBytes: relay.limits.messageBytes, report },
     ),
-  });
+  ]);
 }
 
 /** The kind and place of an error, without its message, which may quote what a client sent. */

@@ -8,11 +8,12 @@ import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
 import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes, type Readiness } from "../relay/health.ts";
-import { createStreamId, type WireBindings } from "../relay/wire/router.ts";
+import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
 import { serveBun } from "./bun.ts";
-import { openBunBody } from "./bun-body.ts";
+import type { FetchHandler } from "./server.ts";
 
 /** What a relay on Bun needs to know. */
 export interface RelayConfig {
@@ -64,7 +65,7 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
       createHealthRoutes(() => readiness),
     );
     app.route("/", running.routes);
-    const fetch = (request: Request) => app.fetch(request, { openBody: openBunBody });
+    const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
     const server = serveBun({ host, port, fetch });
     readiness = "ready";
     logger.info("listening", { url: server.url });

@@ -17,7 +17,6 @@ import {
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
-import { openBunBody } from "../../src/runtime/bun-body.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const secret = new TextEncoder().encode("a secret of the tests, thirty-two bytes long");
@@ -56,7 +55,7 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
   const server = serveBun({
     host: "127.0.0.1",
     port: 0,
-    fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+    fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   const streams = new Set<Stream>();
   const token = ({

@@ -18,6 +18,7 @@ import {
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
 import { connectErrorFrom } from "./errors.ts";
+import type { EncodedEnd } from "./protocol.ts";
 
 export const protocolName = "connect";
 
@@ -50,9 +51,9 @@ export function responseHeaders(form: FrameForm): Headers {
 
 const encoder = new TextEncoder();
 
-export function encodeEnd(error: BatonError | undefined): Uint8Array<ArrayBuffer> {
+export function encodeEnd(error: BatonError | undefined): EncodedEnd {
   const end = endStreamToJson(new Headers(), error && connectErrorFrom(error), undefined);
-  return encodeEnvelope(endStreamFlag, encoder.encode(JSON.stringify(end)));
+  return { bytes: encodeEnvelope(endStreamFlag, encoder.encode(JSON.stringify(end))) };
 }
 
 /** Clients of streams go by the status alone; people and unary clients read the body. */

@@ -17,6 +17,7 @@ import {
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
 import { connectErrorFrom } from "./errors.ts";
+import type { EncodedEnd } from "./protocol.ts";
 
 export const protocolName = "grpc-web";
 
@@ -48,9 +49,9 @@ export function responseHeaders(form: FrameForm): Headers {
   ]);
 }
 
-export function encodeEnd(error: BatonError | undefined): Uint8Array<ArrayBuffer> {
+export function encodeEnd(error: BatonError | undefined): EncodedEnd {
   const trailer = setTrailerStatus(new Headers(), error && connectErrorFrom(error));
-  return encodeEnvelope(trailerFlag, trailerSerialize(trailer));
+  return { bytes: encodeEnvelope(trailerFlag, trailerSerialize(trailer)) };
 }
 
 /** The status stands in the headers: there is no stream whose end could carry it. */
