@@ -68,6 +68,7 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
 
   return {
     url: server.url,
+    routes,
     relay,
     log,
     now,

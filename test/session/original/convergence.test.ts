@@ -82,11 +82,7 @@ class World {
 
   join(): Peer {
     const { random } = this;
-    const peer = new Peer(
-      `o${++this.#names}`,
-      "whole",
-      random.pick(["told", "zero", "own", "old"]),
-    );
+    const peer = new Peer(`o${++this.#names}`, "whole", random.pick(["told", "zero", "own", "old"]));
     if (random.chance(0.5)) {
       // Its log was trimmed: what is missing comes as a snapshot.
       const parts = [...snapshotParts(this.session.state)].map((value) =>
