@@ -13,7 +13,7 @@ import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
-import { Participant } from "./participant.ts";
+import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
@@ -27,6 +27,7 @@ export interface JoinCall {
   readonly join: Join;
   readonly principal: Principal;
   readonly carriage: Participant["carriage"];
+  readonly dialect: Dialect;
   readonly outlet: Outlet;
   readonly streamId: string;
   readonly signal: AbortSignal;
@@ -110,11 +111,12 @@ async function attemptJoin(
   const last = lastClientSeq(stored ?? state, identity.key);
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
+  const isAcked = writes && call.dialect === "contract";
   const reader = new Reader({
     outlet,
     source: room.source(identity),
     key: identity.key,
-    ackFrom: writes ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
+    ackFrom: isAcked ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
     now: relay.now,
@@ -125,6 +127,7 @@ async function attemptJoin(
     identity,
     streamId: call.streamId,
     carriage: call.carriage,
+    dialect: call.dialect,
     reader,
     principal,
     generation,
@@ -140,6 +143,7 @@ async function attemptJoin(
     user: identity.userId,
     client: identity.clientId,
     clientName: join.clientName,
+    dialect: call.dialect,
     outcome: plan.outcome,
   });
   return { room, participant };

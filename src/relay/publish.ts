@@ -10,6 +10,7 @@ import {
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
+import type { Refusal } from "../session/refusal.ts";
 import { clientKey } from "../session/state.ts";
 import { authenticate } from "./authenticate.ts";
 import { claimClient } from "./claim.ts";
@@ -154,8 +155,12 @@ class PublishVoice implements Voice {
   }
 
   tell(payload: RelayPayload): void {
-    if (payload.case === "fault") this.#stopped = true;
     this.#replies.push(payload);
+  }
+
+  refuse(refusal: Refusal, clientSeq: number): void {
+    this.#stopped = true;
+    this.#replies.push(faultPayload(refusal, clientSeq));
   }
 
   origin(bytes: number): Origin {

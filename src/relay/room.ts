@@ -153,7 +153,8 @@ export class Room {
     const nowMs = this.#context.now();
     if (this.#byClient.get(participant.key) === participant) {
       this.#byClient.delete(participant.key);
-      this.roster.away(participant.key, nowMs);
+      // A client of the original contract never comes back as the same one: there is nothing to wait for.
+      this.roster.away(participant.key, nowMs, participant.dialect === "original" ? 0 : undefined);
     }
     if (this.participants.size === 0) this.#emptySinceMs = nowMs;
     participant.reader.end(error);

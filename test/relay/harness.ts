@@ -83,6 +83,7 @@ export async function startRelay(options: RelaySettings = {}) {
 
   return {
     url: server.url,
+    routes,
     relay,
     log,
     now,
