@@ -153,6 +153,10 @@ class PublishVoice implements Voice {
     return this.#stopped || this.call.broken;
   }
 
+  confirms(seq: number): boolean {
+    return this.#participant?.confirms(seq) ?? true;
+  }
+
   tell(payload: RelayPayload): void {
     if (payload.case === "fault") this.#stopped = true;
     this.#replies.push(payload);

@@ -88,6 +88,11 @@ export class Reader {
     return this.#blockedSinceMs;
   }
 
+  /** The last record that it has been told of, or that its snapshot stands for. */
+  get toldSeq(): number {
+    return this.#nextSeq - 1;
+  }
+
   /** Everything that is there has been handed to the outlet, and it took it. */
   get drained(): boolean {
     const { ring } = this.#source;

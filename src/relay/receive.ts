@@ -22,6 +22,8 @@ export interface Voice {
   readonly rate: Rate;
   readonly unackedBytes: number;
   readonly receivedBytes: number;
+  /** Whether it can be that its client has applied the records up to here. */
+  confirms(seq: number): boolean;
   /** Says something to it alone. */
   tell(payload: RelayPayload): void;
   /** Of a call that stops at its first refusal; undefined on a stream. */
@@ -82,7 +84,8 @@ export async function receive(
       return room.tell(room.roster.says(identity.key, status, displayName.slice(0, maxDisplayNameLength), nowMs));
     }
     case "heartbeat": {
-      const { sentAt, echo } = payload.value;
+      const { sentAt, echo, receivedSeq } = payload.value;
+      if (!voice.confirms(Number(receivedSeq))) return voice.tell(faultPayload(refuse("HEARTBEAT_INVALID"), clientSeq));
       if (echo !== 0n || sentAt === 0n) return;
       const value = { sentAt: BigInt(nowMs), echo: sentAt, receivedBytes: BigInt(voice.receivedBytes) };
       return voice.tell({ case: "heartbeat", value });

@@ -141,6 +141,7 @@ function voiceOf(participant: Participant): Voice {
     get receivedBytes() {
       return participant.receivedBytes;
     },
+    confirms: (seq) => participant.confirms(seq),
     tell: (payload) => participant.reader.tell(payload),
     origin: (bytes) => participant.origin(bytes),
   };

@@ -15,6 +15,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import { BatonError } from "../../session/reasons.ts";
+import { jsonReading } from "./envelope.ts";
 import { admitError, connectErrorFrom } from "./errors.ts";
 import { streamContentTypes as grpcWebContentTypes } from "./protocol-grpc-web.ts";
 import { refuseContentType, refuseVerb } from "./refusals.ts";
@@ -48,6 +49,7 @@ export function createUnaryEndpoints(
     grpc: false,
     readMaxBytes: options.maxMessageBytes,
     maxTimeoutMs: maxTimerMs,
+    jsonOptions: jsonReading,
     interceptors: [admitErrors(options)],
   });
   register(router);
