@@ -74,7 +74,11 @@ function isIdValid(id: string): boolean {
 }
 
 /** Whoever sends a comment back as it was told to them, but for `resolved`, changes nothing that its author wrote. */
-function changesResolvedAlone(present: CommentState, sent: Comment, place: Pick<CommentState, "path" | "line">): boolean {
+function changesResolvedAlone(
+  present: CommentState,
+  sent: Comment,
+  place: Pick<CommentState, "path" | "line">,
+): boolean {
   const keepsParent = sent.parentId === "" || sent.parentId === present.parentId;
   const isThere = place.path === present.path && place.line === present.line;
   return !sent.deleted && sent.text === present.text && keepsParent && isThere;

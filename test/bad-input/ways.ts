@@ -79,7 +79,14 @@ export interface Call {
 }
 
 const pathOf = (method: Method) => `/codereview.v1.CodeReviewService/${CodeReviewService.method[method].name}`;
-const isUnary = (method: Method) => CodeReviewService.method[method].methodKind === "unary";
+export const methods = [
+  "collaborativeSession",
+  "subscribe",
+  "publish",
+  "readLog",
+  "getSnapshot",
+] as const satisfies Method[];
+export const isUnary = (method: Method) => CodeReviewService.method[method].methodKind === "unary";
 
 const deadlineHeader = ({ protocol }: Way, ms: number): Record<string, string> =>
   protocol === "connect" ? { "connect-timeout-ms": String(ms) } : { "grpc-timeout": `${ms}m` };
@@ -138,7 +145,8 @@ function readAnswer(way: Way, unary: boolean, received: http2.IncomingHttpHeader
   const answer = { status, headers, text: new TextDecoder().decode(body) };
   const enveloped = way.protocol !== "connect" || (!unary && status === 200);
   const frames = enveloped ? splitFrames(body) : [];
-  const messages = frames.filter(({ flags }) => flags === 0).map(({ data }) => data);
+  const framed = frames.filter(({ flags }) => flags === 0).map(({ data }) => data);
+  const messages = enveloped || status !== 200 ? framed : [body];
   return { ...answer, messages, error: errorOf(way, { status, headers, frames, body, enveloped }) };
 }
 

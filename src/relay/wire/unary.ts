@@ -10,12 +10,14 @@ import {
 } from "@connectrpc/connect";
 import {
   type UniversalHandler,
+  type UniversalServerRequest,
   universalServerRequestFromFetch,
   universalServerResponseToFetch,
 } from "@connectrpc/connect/protocol";
 import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import { BatonError } from "../../session/reasons.ts";
 import { jsonReading } from "./envelope.ts";
+import { assertKnownFlags } from "./envelope-flags.ts";
 import { admitError, connectErrorFrom } from "./errors.ts";
 import { streamContentTypes as grpcWebContentTypes } from "./protocol-grpc-web.ts";
 import { refuseContentType, refuseVerb } from "./refusals.ts";
@@ -61,12 +63,19 @@ export function createUnaryEndpoints(
 
 async function answer(handler: UniversalHandler, request: Request, call: CallReport): Promise<Response> {
   const response = await handler({
-    ...universalServerRequestFromFetch(request, {}),
+    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
     contextValues: createContextValues().set(streamIdKey, call.streamId),
   });
   if (response.status === 405) return refuseVerb(request, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, unaryContentTypes);
   return universalServerResponseToFetch(await nameErrors(response, call));
+}
+
+function withKnownFlags(request: UniversalServerRequest): UniversalServerRequest {
+  const { body, header } = request;
+  const isEnveloped = header.get("content-type")?.startsWith("application/grpc") === true;
+  if (!isEnveloped || typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return request;
+  return { ...request, body: assertKnownFlags(body) };
 }
 
 /** An implementation's errors, through the one door. The deadline ends the call even if the implementation lets it pass. */
