@@ -73,7 +73,7 @@ async function answer(handler: UniversalHandler, request: Request, call: CallRep
 
 function withKnownFlags(request: UniversalServerRequest): UniversalServerRequest {
   const { body, header } = request;
-  const isEnveloped = header.get("content-type")?.startsWith("application/grpc") === true;
+  const isEnveloped = /^application\/grpc/i.test(header.get("content-type") ?? "");
   if (!isEnveloped || typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return request;
   return { ...request, body: assertKnownFlags(body) };
 }
