@@ -27,6 +27,13 @@ function instant(claim: string) {
   return z.number({ error }).min(0, { error, abort: true }).max(maxSeconds, { error, abort: true });
 }
 
+/**
+ * OpenID Connect Core, sections 3.1.3.6 and 3.3.2.11: claims that tie an ID token to what was issued with it, and that no
+ * access token has. An ID token tells a client who signed in; it is no right to anything. `nonce` is not looked at: some
+ * issuers repeat it in access tokens.
+ */
+const ofIdToken = z.undefined({ error: "this is an ID token; send the access token" }).optional();
+
 const sessionsError = says("sessions", `an array of at most ${maxSessionPatterns} patterns: "demo", "team-a/*"`);
 const audienceError = says("aud", "a string or an array of strings");
 
@@ -51,8 +58,10 @@ export const claimsSchema = z
       jti: name("jti").optional(),
       iss: z.string({ error: says("iss", "a string") }).optional(),
       aud: z.union([z.string(), z.array(z.string())], { error: audienceError }).optional(),
+      at_hash: ofIdToken,
+      c_hash: ofIdToken,
     },
-    { error: "the claims must be a JSON object" },
+    { error: "the claims must be a JSON object that has no name twice" },
   )
   .refine((claims) => claims.exp > claims.iat, { error: "exp must be after iat" });
 

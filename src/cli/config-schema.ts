@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { defaultLimits } from "../session/limits.ts";
 import { isHost } from "./hosts.ts";
-import { jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
+import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
+import { originsSchema } from "./origins.ts";
 
 export const logEngines = ["sqlite", "memory"] as const;
 export const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
@@ -52,8 +53,10 @@ export const configSchema = z.strictObject({
     .default("sqlite"),
   BATON_JWT_SECRET: jwtSecretSchema.optional(),
   BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
+  BATON_JWKS_URL: jwksUrlSchema.optional(),
   BATON_JWT_ISSUER: claimText("the claim iss").optional(),
   BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
+  BATON_ALLOWED_ORIGINS: originsSchema.default([]),
   BATON_RESUME_SECRET: secretSchema.optional(),
   BATON_LOG_LEVEL: z
     .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })

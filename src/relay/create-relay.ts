@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { Hono } from "hono";
 import { createResumeTokens } from "../auth/resume-token.ts";
 import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.ts";
 import { CodeReviewService, GoAway_Reason as GoAwayReason } from "../gen/codereview/v1/codereview_pb.ts";
@@ -11,9 +12,11 @@ import type { Relay } from "./relay.ts";
 import { Rooms } from "./rooms.ts";
 import { collaborate, subscribe } from "./session-streams.ts";
 import { tick, tickMs } from "./ticker.ts";
+import type { WireBindings } from "./wire/endpoint.ts";
+import { createHandlerEndpoints } from "./wire/handlers.ts";
+import { guardOrigins } from "./wire/origins.ts";
 import { createWireRoutes } from "./wire/router.ts";
 import { createStreamEndpoint } from "./wire/stream-handler.ts";
-import { createUnaryEndpoints } from "./wire/unary.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
@@ -21,13 +24,15 @@ export interface RelayOptions extends RelayContext {
   readonly keys: TokenVerifierOptions["keys"];
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
+  /** Of web pages that may call, as browsers send it; the relay's own may anyhow. Undefined: no others. */
+  readonly allowedOrigins?: readonly string[] | undefined;
   /** Signs resume tokens; undefined: one that is kept in the log's store, shared by its instances. */
   readonly resumeSecret?: Uint8Array | undefined;
 }
 
 export interface RunningRelay {
   readonly relay: Relay;
-  readonly routes: ReturnType<typeof createWireRoutes>;
+  readonly routes: ReturnType<typeof createRoutes>;
   /** Sends everybody away so that nothing is lost, within the drain's time. The log is its opener's to close. */
   drain(): Promise<void>;
 }
@@ -53,10 +58,15 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
     rooms: new Rooms(context),
   };
-  const ticker = setInterval(() => tick(relay), tickMs);
+  // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
+  await keys.tend(now());
+  const ticker = setInterval(() => {
+    void keys.tend(now());
+    tick(relay);
+  }, tickMs);
   return {
     relay,
-    routes: createRoutes(relay),
+    routes: createRoutes(relay, options.allowedOrigins ?? []),
     async drain() {
       await drain(relay);
       clearInterval(ticker);
@@ -64,27 +74,26 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   };
 }
 
-function createRoutes(relay: Relay) {
+function createRoutes(relay: Relay, allowedOrigins: readonly string[]) {
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
   const streamOptions = { maxMessageBytes: relay.limits.messageBytes, endGraceMs, report };
   const { collaborativeSession, subscribe: subscribeMethod, readLog: readLogMethod } = CodeReviewService.method;
-  return createWireRoutes({
-    streams: [
-      createStreamEndpoint(collaborativeSession, collaborate(relay), streamOptions),
-      createStreamEndpoint(subscribeMethod, subscribe(relay), streamOptions),
-      createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
-      createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
-    ],
-    unary: createUnaryEndpoints(
+  const wire = createWireRoutes([
+    createStreamEndpoint(collaborativeSession, collaborate(relay), streamOptions),
+    createStreamEndpoint(subscribeMethod, subscribe(relay), streamOptions),
+    createStreamEndpoint(readLogMethod, readLog(relay), streamOptions),
+    createStreamEndpoint(CodeReviewService.method.getSnapshot, getSnapshot(relay), streamOptions),
+    ...createHandlerEndpoints(
       (router) =>
         router.rpc(CodeReviewService.method.publish, (request, { requestHeader }) =>
           publish(relay, request, requestHeader),
         ),
       { maxMessageBytes: relay.limits.messageBytes, report },
     ),
-  });
+  ]);
+  return new Hono<{ Bindings: WireBindings }>().use(guardOrigins(allowedOrigins)).route("/", wire);
 }
 
 /** The kind and place of an error, without its message, which may quote what a client sent. */

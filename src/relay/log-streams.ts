@@ -7,12 +7,12 @@ import { BatonError } from "../session/reasons.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { tokenTimes } from "../session/token-clock.ts";
 import { authenticate } from "./authenticate.ts";
+import { concat } from "./concat.ts";
 import { assertSessionId } from "./join.ts";
 import { loadState } from "./load.ts";
-import { concat } from "./reader.ts";
 import type { Relay } from "./relay.ts";
 import type { StreamCall, StreamHandler } from "./stream.ts";
-import { encodeFrame, jsonFrameFrom } from "./wire/envelope.ts";
+import { encodeFrame, frameInForm } from "./wire/envelope.ts";
 import { within } from "./within.ts";
 
 const chunkBytes = 256 * 1024;
@@ -31,9 +31,7 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
       const records = await relay.log.read(request.sessionId, next, to, chunkBytes);
       if (records.length === 0) break;
       next += records.length;
-      const frames = records.map(({ frame }) =>
-        outlet.form === "json" ? jsonFrameFrom(SessionMessageSchema, frame) : frame,
-      );
+      const frames = records.map(({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
       await write(concat(frames));
     }
     outlet.end();

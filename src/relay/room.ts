@@ -11,7 +11,7 @@ import { Ephemerals } from "./ephemerals.ts";
 import type { Participant } from "./participant.ts";
 import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
-import type { ReaderSource } from "./reader.ts";
+import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import { encodeFrame } from "./wire/envelope.ts";

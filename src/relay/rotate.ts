@@ -27,8 +27,9 @@ export function tokenStatus(state: TokenState, principal: Principal, reason = ""
   });
 }
 
-/** Of a token that is not good here, and of a session that has no place for one more who writes. */
-const refusals: ReadonlySet<string> = new Set(["unauthenticated", "resource_exhausted"]);
+/** Of a token that is not good here or cannot be judged now, and of a session that has no place for one more who writes. */
+const isRefusal = ({ code, reason }: BatonError) =>
+  code === "unauthenticated" || code === "resource_exhausted" || reason === "KEYS_UNAVAILABLE";
 
 /** Checks a new token for a client and, when it is good, puts it in force at once. The answer is a `TokenStatus`. */
 export async function rotateToken(
@@ -46,7 +47,7 @@ export async function rotateToken(
     if (participant !== undefined) await putInForce(relay, room, participant, next);
     return { case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, next) };
   } catch (error) {
-    if (!(error instanceof BatonError) || !refusals.has(error.code)) throw error;
+    if (!(error instanceof BatonError) || !isRefusal(error)) throw error;
     logger.info("token rotation refused", { session: identity.sessionId, user: identity.userId, reason: error.reason });
     return { case: "tokenStatus", value: tokenStatus(TokenState.REJECTED, current, error.message) };
   }

@@ -8,7 +8,8 @@ import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
 import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes, type Readiness } from "../relay/health.ts";
-import { createStreamId, type WireBindings } from "../relay/wire/router.ts";
+import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
 import { serveBun } from "./bun.ts";
@@ -25,6 +26,8 @@ export interface RelayConfig {
   readonly keys: KeySource;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
+  /** Of web pages that may call, as browsers send it. */
+  readonly allowedOrigins: readonly string[];
   /** Undefined: one that is kept in the log's store. */
   readonly resumeSecret: Uint8Array | undefined;
   readonly limits: Limits;
@@ -42,7 +45,7 @@ const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig, logger: Logger): Promise<RelayOnBun> {
-  const { host, port, limits, keys, issuer, audience, resumeSecret } = config;
+  const { host, port, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
   const log = await openLog(config);
   try {
     const running = await createRelay({
@@ -55,6 +58,7 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
       keys,
       issuer,
       audience,
+      allowedOrigins,
       resumeSecret,
     });
     let readiness: Readiness = "starting";

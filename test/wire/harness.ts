@@ -7,10 +7,10 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import type { StreamCall, StreamHandler } from "../../src/relay/stream.ts";
-import { encodeFrame, jsonFrameFrom } from "../../src/relay/wire/envelope.ts";
+import { encodeFrame, frameInForm } from "../../src/relay/wire/envelope.ts";
+import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
-import { createUnaryEndpoints } from "../../src/relay/wire/unary.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
 import { openBunBody } from "../../src/runtime/bun-body.ts";
 
@@ -42,7 +42,7 @@ export const echo: StreamHandler<Input> = async ({ inbound, outlet }) => {
   await outlet.write(encodeFrame(SessionMessageSchema, heartbeat, outlet.form));
   for await (const { message } of inbound) {
     const frame = encodeFrame(SessionMessageSchema, message, "binary");
-    await outlet.write(outlet.form === "binary" ? frame : jsonFrameFrom(SessionMessageSchema, frame));
+    await outlet.write(frameInForm(SessionMessageSchema, frame, outlet.form));
   }
 };
 
@@ -75,22 +75,20 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
     return done;
   };
 
-  const routes = createWireRoutes({
-    streams: [
-      createStreamEndpoint(CodeReviewService.method.collaborativeSession, observed, options),
-      createStreamEndpoint(
-        CodeReviewService.method.subscribe,
-        async ({ inbound, outlet }) => {
-          for await (const { message } of inbound) {
-            for (const type of ["1", "2", message.sessionId]) {
-              await outlet.write(encodeFrame(SessionMessageSchema, customMessage(type), outlet.form));
-            }
+  const routes = createWireRoutes([
+    createStreamEndpoint(CodeReviewService.method.collaborativeSession, observed, options),
+    createStreamEndpoint(
+      CodeReviewService.method.subscribe,
+      async ({ inbound, outlet }) => {
+        for await (const { message } of inbound) {
+          for (const type of ["1", "2", message.sessionId]) {
+            await outlet.write(encodeFrame(SessionMessageSchema, customMessage(type), outlet.form));
           }
-        },
-        options,
-      ),
-    ],
-    unary: createUnaryEndpoints(
+        }
+      },
+      options,
+    ),
+    ...createHandlerEndpoints(
       register ??
         ((router) =>
           router.rpc(CodeReviewService.method.publish, ({ messages }) =>
@@ -98,7 +96,7 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
           )),
       { maxMessageBytes, report },
     ),
-  });
+  ]);
   const server = serveBun({
     host: "127.0.0.1",
     port: 0,

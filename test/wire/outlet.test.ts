@@ -19,6 +19,7 @@ function outletOver(write: BodySink["write"], endGraceMs = 60_000) {
     {
       form: "binary",
       protocol,
+      sendTrailers: undefined,
       endGraceMs,
       gone: () => {
         told.gone += 1;

@@ -23,3 +23,9 @@ export interface BodySource {
  * the source and run it once it has sent the headers.
  */
 export type OpenBody = (source: BodySource) => BodyInit | null;
+
+/**
+ * Sends the trailers behind the response's body. Called at most once, before the body ends. Trailers of a body that
+ * had no bytes may go with the headers: gRPC reads a status in either place.
+ */
+export type SendTrailers = (trailers: Headers) => void;

@@ -6,8 +6,9 @@ import {
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { BatonError } from "../../session/reasons.ts";
+import { assertNever, BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
+import { encodeBase64 } from "./base64.ts";
 
 /** A byte of flags, four of length (big-endian), in front of every message of Connect streams, gRPC and gRPC-Web. */
 export const envelopeBytes = 5;
@@ -25,7 +26,16 @@ export const jsonReading = { ...jsonOptions, textDecoder: { decode: (json = new 
 
 /** One whole frame, ready for any outlet of this form. */
 export function encodeFrame<M extends DescMessage>(schema: M, message: MessageShape<M>, form: FrameForm): Uint8Array {
-  return envelop(form === "binary" ? toBinary(schema, message) : encoder.encode(toJsonString(schema, message)));
+  switch (form) {
+    case "binary":
+      return envelop(toBinary(schema, message));
+    case "json":
+      return envelop(encoder.encode(toJsonString(schema, message)));
+    case "text":
+      return encodeBase64(envelop(toBinary(schema, message)));
+    default:
+      return assertNever(form);
+  }
 }
 
 /**
@@ -50,21 +60,31 @@ export function envelop(...parts: readonly Uint8Array[]): Uint8Array {
   return frame;
 }
 
-/** The JSON form of one binary frame, as a JSON outlet takes it. */
-export function jsonFrameFrom(schema: DescMessage, frame: Uint8Array): Uint8Array {
-  return encodeFrame(schema, fromBinary(schema, frame.subarray(envelopeBytes), binaryOptions), "json");
+/** One binary frame, as an outlet of this form takes it. */
+export function frameInForm(schema: DescMessage, frame: Uint8Array, form: FrameForm): Uint8Array {
+  switch (form) {
+    case "binary":
+      return frame;
+    case "json":
+      return encodeFrame(schema, fromBinary(schema, frame.subarray(envelopeBytes), binaryOptions), "json");
+    case "text":
+      return encodeBase64(frame);
+    default:
+      return assertNever(form);
+  }
 }
 
 /**
- * The message in an envelope. Throws `MALFORMED`; the text says nothing of the content, and there is no cause, because
+ * The message in an envelope, out of its base64 in the text form. Throws `MALFORMED`; the text says nothing of the content, and there is no cause, because
  * the decoders' own errors quote it.
  */
 export function decodeMessage<M extends DescMessage>(schema: M, data: Uint8Array, form: FrameForm): MessageShape<M> {
   try {
-    if (form === "binary") return fromBinary(schema, data, binaryOptions);
+    if (form !== "json") return fromBinary(schema, data, binaryOptions);
     return fromJsonString(schema, readJson(data), jsonOptions);
   } catch {
-    throw new BatonError("MALFORMED", `a message cannot be decoded as ${form} ${schema.typeName}`);
+    const encoding = form === "json" ? "JSON" : "binary";
+    throw new BatonError("MALFORMED", `a message cannot be decoded as ${encoding} ${schema.typeName}`);
   }
 }
 

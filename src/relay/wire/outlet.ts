@@ -1,11 +1,13 @@
 import type { BatonError } from "../../session/reasons.ts";
 import type { FrameForm, Outlet } from "../stream.ts";
-import type { BodyEnd, BodySink } from "./body.ts";
+import type { BodyEnd, BodySink, SendTrailers } from "./body.ts";
 import type { WireProtocol } from "./protocol.ts";
 
 export interface OutletOptions {
   readonly form: FrameForm;
   readonly protocol: WireProtocol;
+  /** Undefined where the protocol ends without. */
+  readonly sendTrailers: SendTrailers | undefined;
   /** How long an ended stream waits for a peer that is behind to take the end. */
   readonly endGraceMs: number;
   /** Called once, when the outlet was ended, after its end was written. */
@@ -27,15 +29,18 @@ export function createOutlet(sink: BodySink, options: OutletOptions): CallOutlet
   const { promise: finished, resolve: finish } = Promise.withResolvers<BodyEnd>();
   /** Those who wait for the peer to catch up. */
   const waiting = new Set<() => void>();
+  /** The newest write, while the peer is behind with it. */
+  let unsettled: Promise<void> | undefined;
 
   /** Never rejects; ends when the bytes are off, or the peer is gone. */
   function send(bytes: Uint8Array): Promise<void> | undefined {
     try {
       const pending = sink.write(bytes);
       if (pending === undefined) return undefined;
-      return new Promise((resolve) => {
+      const behind = new Promise<void>((resolve) => {
         const settle = () => {
           waiting.delete(settle);
+          if (unsettled === behind) unsettled = undefined;
           resolve();
         };
         waiting.add(settle);
@@ -44,6 +49,8 @@ export function createOutlet(sink: BodySink, options: OutletOptions): CallOutlet
           settle();
         });
       });
+      unsettled = behind;
+      return behind;
     } catch {
       options.gone();
       return undefined;
@@ -59,7 +66,9 @@ export function createOutlet(sink: BodySink, options: OutletOptions): CallOutlet
     end(error?: BatonError) {
       if (state !== "open") return;
       state = "ended";
-      const behind = send(options.protocol.encodeEnd(error));
+      const { bytes, trailers } = options.protocol.encodeEnd(error);
+      if (trailers !== undefined) options.sendTrailers?.(trailers);
+      const behind = bytes === undefined ? unsettled : send(bytes);
       if (behind === undefined) {
         finish("complete");
       } else {

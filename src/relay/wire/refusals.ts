@@ -1,40 +1,55 @@
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { headerGrpcMessage, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
+import { BatonError } from "../../session/reasons.ts";
+import type { WireBindings } from "./endpoint.ts";
+import { connectErrorFrom } from "./errors.ts";
 import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
+import * as protocolGrpc from "./protocol-grpc.ts";
 import { matchProtocol } from "./protocols.ts";
 
 /** In the words of the protocol that the request came in; Connect's, which people can read, where it came in none. */
-const speak = (request: Request): WireProtocol => matchProtocol(request)?.protocol ?? protocolConnect;
+const speak = (request: Request, bindings: WireBindings): WireProtocol =>
+  matchProtocol(request, bindings)?.protocol ?? protocolConnect;
 
-export const refusePath = (request: Request): Response =>
-  refuseNativeGrpc(request) ?? speak(request).refuse(404, "there is no such method");
+const unimplemented = (message: string) => new ConnectError(message, Code.Unimplemented);
 
-export function refuseVerb(request: Request, allowed: string): Response {
-  const response = speak(request).refuse(405, `this method is called by ${allowed}`);
+export const refusePath = (request: Request, bindings: WireBindings): Response =>
+  refuseNativeGrpc(request, bindings) ?? speak(request, bindings).refuse(404, unimplemented("there is no such method"));
+
+export function refuseVerb(request: Request, bindings: WireBindings, allowed: string): Response {
+  const response = speak(request, bindings).refuse(405, unimplemented(`this method is called by ${allowed}`));
   response.headers.set("allow", allowed);
   return response;
 }
 
-export function refuseContentType(request: Request, supported: readonly string[]): Response {
-  const native = refuseNativeGrpc(request);
+export function refuseContentType(request: Request, bindings: WireBindings, supported: readonly string[]): Response {
+  const native = refuseNativeGrpc(request, bindings);
   if (native !== undefined) return native;
-  const response = protocolConnect.refuse(415, `this method speaks ${supported.join(", ")}`);
+  // Of gRPC, then, it is an encoding that is not served.
+  const protocol = isNativeGrpc(request) ? protocolGrpc : protocolConnect;
+  const response = protocol.refuse(415, unimplemented(`this method speaks ${supported.join(", ")}`));
   response.headers.set("accept-post", supported.join(", "));
   return response;
 }
 
+export const refuseOrigin = (request: Request, bindings: WireBindings): Response =>
+  speak(request, bindings).refuse(403, connectErrorFrom(new BatonError("ORIGIN_FORBIDDEN")));
+
+const isNativeGrpc = (request: Request) =>
+  /^application\/grpc(?:$|[+; ])/i.test(request.headers.get("content-type") ?? "");
+
 /**
  * Native gRPC ends in HTTP trailers, which fetch's Response cannot send; a client would get messages and no status. So
- * it gets a status alone, in the headers, which gRPC calls trailers-only. Undefined: the request is not native gRPC.
+ * where a listener has no other way to send them, it gets a status alone, in the headers, which gRPC calls
+ * trailers-only. Undefined: the request is not native gRPC, or can be served.
  */
-function refuseNativeGrpc(request: Request): Response | undefined {
-  const contentType = request.headers.get("content-type") ?? "";
-  if (!/^application\/grpc(?:$|[+; ])/i.test(contentType)) return undefined;
+export function refuseNativeGrpc(request: Request, { sendTrailers }: WireBindings): Response | undefined {
+  if (sendTrailers !== undefined || !isNativeGrpc(request)) return undefined;
   const message = "native gRPC is served on the relay's gRPC port; this one speaks Connect and gRPC-Web";
   return new Response(null, {
     headers: {
-      "content-type": contentType,
+      "content-type": request.headers.get("content-type") ?? "",
       [headerGrpcStatus]: String(Code.Unimplemented),
       [headerGrpcMessage]: encodeURIComponent(message),
     },

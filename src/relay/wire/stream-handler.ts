@@ -1,12 +1,14 @@
-import type { DescMethod, DescMethodStreaming } from "@bufbuild/protobuf";
+import type { DescMethodStreaming } from "@bufbuild/protobuf";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm, Inbound, StreamCall, StreamHandler } from "../stream.ts";
-import type { BodySource, OpenBody } from "./body.ts";
+import type { BodySource } from "./body.ts";
+import type { Decompress } from "./compression.ts";
+import type { CallContext, WireEndpoint } from "./endpoint.ts";
 import { admitError } from "./errors.ts";
 import { createInbound, exactlyOne } from "./inbound.ts";
 import { type CallOutlet, createOutlet } from "./outlet.ts";
 import type { WireProtocol } from "./protocol.ts";
-import { matchProtocol, protocols } from "./protocols.ts";
+import { matchProtocol, servedProtocols } from "./protocols.ts";
 import { refuseContentType, refuseVerb } from "./refusals.ts";
 
 export interface StreamEndpointOptions {
@@ -18,20 +20,12 @@ export interface StreamEndpointOptions {
   readonly report: (streamId: string, error: unknown) => void;
 }
 
-export interface CallContext {
-  readonly streamId: string;
-  readonly openBody: OpenBody;
-}
-
-export interface StreamEndpoint {
-  readonly method: DescMethod;
+export interface StreamEndpoint extends WireEndpoint {
   handle(request: Request, context: CallContext): Response;
 }
 
 /** setTimeout fires at once for more than this, 24.8 days; no stream grows so old. */
 const maxTimerMs = 2 ** 31 - 1;
-
-const streamContentTypes = protocols.flatMap((protocol) => protocol.streamContentTypes);
 
 /**
  * One streaming method, over every protocol and runtime. What is wrong with a request is told in its protocol's own form.
@@ -46,19 +40,26 @@ export function createStreamEndpoint<M extends DescMethodStreaming>(
   return {
     method,
     handle(request, context) {
-      if (request.method !== "POST") return refuseVerb(request, "POST");
-      const matched = matchProtocol(request);
-      if (matched === undefined) return refuseContentType(request, streamContentTypes);
+      if (request.method !== "POST") return refuseVerb(request, context, "POST");
+      const matched = matchProtocol(request, context);
+      if (matched === undefined) {
+        const served = servedProtocols(context).flatMap(({ streamContentTypes }) => streamContentTypes);
+        return refuseContentType(request, context, served);
+      }
       const { protocol, form } = matched;
       try {
-        protocol.assertUncompressed(request.headers);
+        const decompress = protocol.parseCompression(request.headers);
         const deadlineMs = protocol.parseDeadlineMs(request.headers);
-        const source = openCall(method, handler, options, { request, context, protocol, form, deadlineMs });
+        const call = { request, context, protocol, form, decompress, deadlineMs };
+        const source = openCall(method, handler, options, call);
         return new Response(context.openBody(source), { headers: protocol.responseHeaders(form) });
       } catch (error) {
         const known = admitError(error, context.streamId);
         if (known !== error) options.report(context.streamId, error);
-        return new Response(protocol.encodeEnd(known), { headers: protocol.responseHeaders(form) });
+        const { bytes, trailers } = protocol.encodeEnd(known);
+        const headers = protocol.responseHeaders(form);
+        trailers?.forEach((value, name) => void headers.set(name, value));
+        return new Response(bytes ?? null, { headers });
       }
     },
   };
@@ -69,6 +70,7 @@ interface CallRequest {
   readonly context: CallContext;
   readonly protocol: WireProtocol;
   readonly form: FrameForm;
+  readonly decompress: Decompress | undefined;
   readonly deadlineMs: number | undefined;
 }
 
@@ -76,9 +78,9 @@ function openCall<M extends DescMethodStreaming>(
   method: M,
   handler: StreamHandler<M["input"]>,
   options: StreamEndpointOptions,
-  { request, context, protocol, form, deadlineMs }: CallRequest,
+  { request, context, protocol, form, decompress, deadlineMs }: CallRequest,
 ): BodySource {
-  const { streamId } = context;
+  const { streamId, sendTrailers } = context;
   const peer = request.signal;
   /** Let go once the call has it: with its headers and body it would weigh as much as the rest of a quiet stream. */
   let unserved:
@@ -108,7 +110,8 @@ function openCall<M extends DescMethodStreaming>(
     deadlineMs === undefined || deadlineMs > maxTimerMs ? undefined : setTimeout(expire, Math.max(deadlineMs, 0));
   peer.addEventListener("abort", gone, { once: true });
   const { maxMessageBytes } = options;
-  const messages = createInbound(request.body, { schema: method.input, form, maxMessageBytes, signal, gone });
+  const schema = method.input;
+  const messages = createInbound(request.body, { schema, form, maxMessageBytes, decompress, signal, gone });
   unserved = { headers: request.headers, messages };
   if (peer.aborted) gone();
 
@@ -129,7 +132,7 @@ function openCall<M extends DescMethodStreaming>(
     gone,
     run(sink) {
       const ended = () => over(new DOMException("the call has ended", "AbortError"));
-      outlet = createOutlet(sink, { form, protocol, endGraceMs: options.endGraceMs, ended, gone });
+      outlet = createOutlet(sink, { form, protocol, sendTrailers, endGraceMs: options.endGraceMs, ended, gone });
       const call = unserved;
       unserved = undefined;
       if (signal.aborted || call === undefined) {

@@ -1,13 +1,18 @@
-import { compressedFlag } from "@connectrpc/connect/protocol";
+import { compressedFlag, type UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { BatonError } from "../../session/reasons.ts";
 import { envelopeBytes } from "./envelope.ts";
 import { connectErrorFrom } from "./errors.ts";
 
-/**
- * A body of enveloped messages, passed on unchanged as long as no envelope has a flag that nobody knows: connect-es (2.2.0)
- * looks at the compressed flag alone. Throws `MALFORMED` in connect-es's own kind of error, through which it comes whole.
- */
-export async function* assertKnownFlags(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** A request whose body is passed on as long as no envelope in it has a flag that nobody knows. */
+export function withKnownFlags(request: UniversalServerRequest): UniversalServerRequest {
+  const { body, header } = request;
+  const isEnveloped = /^application\/(?:grpc|connect\+)/i.test(header.get("content-type") ?? "");
+  if (!isEnveloped || typeof body !== "object" || body === null || !(Symbol.asyncIterator in body)) return request;
+  return { ...request, body: assertKnownFlags(body) };
+}
+
+/** connect-es (2.2.0) looks at the compressed flag alone. Throws `MALFORMED` as the kind of error that it passes on. */
+async function* assertKnownFlags(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let headBytes = 0;
   let length = 0;
   for await (const chunk of body) {

@@ -1,0 +1,78 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type ConnectRouter, createConnectRouter, createContextValues } from "@connectrpc/connect";
+import {
+  type UniversalHandler,
+  universalServerRequestFromFetch,
+  universalServerResponseToFetch,
+} from "@connectrpc/connect/protocol";
+import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
+import type { CallContext, WireBindings, WireEndpoint } from "./endpoint.ts";
+import { jsonReading } from "./envelope.ts";
+import { admitErrors, type ReportError, streamIdKey } from "./handler-admission.ts";
+import { compressionOptions, tellEncodings } from "./handler-compression.ts";
+import { nameErrors } from "./handler-errors.ts";
+import { withKnownFlags } from "./handler-flags.ts";
+import { throughText } from "./handler-text.ts";
+import * as protocolConnect from "./protocol-connect.ts";
+import { servedProtocols } from "./protocols.ts";
+import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
+
+export interface HandlerOptions {
+  /** The largest message taken, in bytes. */
+  readonly maxMessageBytes: number;
+  /** Told of each error that is not the relay's own, and that the client therefore sees as `INTERNAL` only. */
+  readonly report: ReportError;
+}
+
+/** setTimeout fires at once for more than this, 24.8 days, and connect-es does not look. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/**
+ * Methods that need no outlet of their own go through connect-es as they are, unary or streaming, over every protocol
+ * that their listener can carry; only their errors are put in our words. A streaming implementation yields something at
+ * once: connect-es sends the headers with its first message.
+ */
+export function createHandlerEndpoints(
+  register: (router: ConnectRouter) => unknown,
+  { maxMessageBytes, report }: HandlerOptions,
+): readonly WireEndpoint[] {
+  const router = createConnectRouter({
+    readMaxBytes: maxMessageBytes,
+    ...compressionOptions,
+    maxTimeoutMs: maxTimerMs,
+    jsonOptions: jsonReading,
+    interceptors: [admitErrors(report)],
+  });
+  register(router);
+  return router.handlers.map((handler) => ({
+    method: handler.method,
+    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, report)),
+  }));
+}
+
+async function answer(
+  handler: UniversalHandler,
+  request: Request,
+  context: CallContext,
+  report: ReportError,
+): Promise<Response> {
+  const native = refuseNativeGrpc(request, context);
+  if (native !== undefined) return native;
+  const { streamId, sendTrailers } = context;
+  const response = await handler({
+    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
+    contextValues: createContextValues().set(streamIdKey, streamId),
+  });
+  if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
+  if (response.status === 415) return refuseContentType(request, context, contentTypesOf(handler.method, context));
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, { streamId, sendTrailers, report })));
+}
+
+/** Connect alone speaks of one message otherwise than of a stream. */
+function contentTypesOf({ methodKind }: DescMethod, bindings: WireBindings): readonly string[] {
+  return servedProtocols(bindings).flatMap(({ protocolName, streamContentTypes }) =>
+    methodKind === "unary" && protocolName === protocolConnect.protocolName
+      ? [contentTypeUnaryProto, contentTypeUnaryJson]
+      : streamContentTypes,
+  );
+}
