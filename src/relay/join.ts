@@ -4,7 +4,7 @@ import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import type { ResumeClaims } from "../auth/resume-token.ts";
 import { mayWrite } from "../auth/scopes.ts";
 import type { Join, Participant as ShownParticipant, Snapshot, Welcome } from "../gen/codereview/v1/codereview_pb.ts";
-import { ParticipantSchema, WelcomeSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { Welcome_Outcome as Outcome, ParticipantSchema, WelcomeSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern, sessionIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import { type JoinPlan, planJoin } from "../session/resume.ts";
@@ -131,6 +131,7 @@ async function attemptJoin(
     reader,
     principal,
     generation,
+    resynced: plan.outcome === Outcome.RESYNCED,
     limits,
     nowMs: relay.now(),
   });

@@ -1,8 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import type { OriginalView, Told } from "../session/original/view.ts";
+import { concat } from "./concat.ts";
 import type { RelayContext } from "./context.ts";
-import { concat } from "./reader.ts";
 import type { Outlet } from "./stream.ts";
 import { encodeFrame } from "./wire/envelope.ts";
 import { createEnvelopeReader } from "./wire/envelope-reader.ts";

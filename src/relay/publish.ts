@@ -154,6 +154,10 @@ class PublishVoice implements Voice {
     return this.#stopped || this.call.broken;
   }
 
+  confirms(seq: number): boolean {
+    return this.#participant?.confirms(seq) ?? true;
+  }
+
   tell(payload: RelayPayload): void {
     this.#replies.push(payload);
   }

@@ -76,6 +76,15 @@ export class Reader {
     return Math.max(this.#blockedSinceMs, this.outlet.tookPieceAtMs ?? 0);
   }
 
+  /** The last record that it has been told of, or that its snapshot stands for. */
+  get toldSeq(): number {
+    return this.#nextSeq - 1;
+  }
+
+  get #nextSeq(): number {
+    return this.#feed.kind === "ring" ? this.#ring.nextSeq : this.#feed.nextSeq;
+  }
+
   /** Everything that is there has been handed to the outlet, and it took it. */
   get drained(): boolean {
     return this.#ended || (!this.#blocked && this.#feed.kind === "ring" && this.#ring.isAtEnd);
@@ -106,8 +115,7 @@ export class Reader {
 
   /** Says an Ack again, unless it is still to come at its place of the order. */
   repeat(logged: LoggedMessage): void {
-    const { nextSeq } = this.#feed.kind === "ring" ? this.#ring : this.#feed;
-    const isToCome = logged.seq >= nextSeq && logged.clientSeq >= this.#frames.ackFrom;
+    const isToCome = logged.seq >= this.#nextSeq && logged.clientSeq >= this.#frames.ackFrom;
     if (!isToCome) this.tell(ackPayload(logged), logged.timestampMs || undefined);
   }
 

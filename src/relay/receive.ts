@@ -23,6 +23,8 @@ export interface Voice {
   readonly rate: Rate;
   readonly unackedBytes: number;
   readonly receivedBytes: number;
+  /** Whether it can be that its client has applied the records up to here. */
+  confirms(seq: number): boolean;
   /** Says something to it alone. */
   tell(payload: RelayPayload): void;
   /** Says that a message is not taken. */
@@ -87,7 +89,8 @@ export async function receive(
       return room.tell(room.roster.says(identity.key, status, displayName.slice(0, maxDisplayNameLength), nowMs));
     }
     case "heartbeat": {
-      const { sentAt, echo } = payload.value;
+      const { sentAt, echo, receivedSeq } = payload.value;
+      if (!voice.confirms(Number(receivedSeq))) return voice.refuse(refuse("HEARTBEAT_INVALID"), clientSeq);
       if (echo !== 0n || sentAt === 0n) return;
       const value = { sentAt: BigInt(nowMs), echo: sentAt, receivedBytes: BigInt(voice.receivedBytes) };
       return voice.tell({ case: "heartbeat", value });

@@ -37,6 +37,10 @@ export class StreamVoice implements Voice {
     return this.participant.receivedBytes;
   }
 
+  confirms(seq: number): boolean {
+    return this.participant.confirms(seq);
+  }
+
   tell(payload: RelayPayload): void {
     this.participant.reader.tell(payload);
   }

@@ -88,6 +88,11 @@ export const reasons = {
   ),
   PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload that this relay knows"),
   PAYLOAD_UNEXPECTED: entry("invalid_argument", Action.DROP, "only the relay sends this payload"),
+  HEARTBEAT_INVALID: entry(
+    "invalid_argument",
+    Action.DROP,
+    "received_seq names a record that the stream was not sent, or one before the last that it named",
+  ),
   CLIENT_SEQ_REUSED: entry("invalid_argument", Action.DROP, "the client_seq was used with another content"),
   OUT_OF_ORDER: entry("failed_precondition", Action.RETRY, "the client_seq is not the next one"),
   PATH_INVALID: entry(

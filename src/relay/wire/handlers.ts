@@ -7,9 +7,11 @@ import {
 } from "@connectrpc/connect/protocol";
 import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import type { CallContext, WireBindings, WireEndpoint } from "./endpoint.ts";
+import { jsonReading } from "./envelope.ts";
 import { admitErrors, type ReportError, streamIdKey } from "./handler-admission.ts";
 import { compressionOptions, tellEncodings } from "./handler-compression.ts";
 import { nameErrors } from "./handler-errors.ts";
+import { withKnownFlags } from "./handler-flags.ts";
 import { throughText } from "./handler-text.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
@@ -38,6 +40,7 @@ export function createHandlerEndpoints(
     readMaxBytes: maxMessageBytes,
     ...compressionOptions,
     maxTimeoutMs: maxTimerMs,
+    jsonOptions: jsonReading,
     interceptors: [admitErrors(report)],
   });
   register(router);
@@ -57,7 +60,7 @@ async function answer(
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
   const response = await handler({
-    ...universalServerRequestFromFetch(request, {}),
+    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
     contextValues: createContextValues().set(streamIdKey, streamId),
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
