@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { importSecret } from "../../src/auth/key-import.ts";
-import { createKeySet } from "../../src/auth/keys.ts";
+import { createKeySet, type KeySource } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
 import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
@@ -36,8 +36,15 @@ export interface TokenOptions {
 
 const everything = "session:edit session:comment session:custom";
 
+export interface RelaySetup {
+  readonly limits?: Partial<Limits>;
+  readonly log?: SessionLog;
+  /** In place of the secret of the tests, which `token` signs with. */
+  readonly keys?: KeySource;
+}
+
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog } = {}) {
+export async function startRelay(options: RelaySetup = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
@@ -51,7 +58,7 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
-    keys: createKeySet(imported.keys),
+    keys: options.keys ?? createKeySet(imported.keys),
   });
   const server = serveBun({
     host: "127.0.0.1",
