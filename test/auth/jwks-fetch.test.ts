@@ -112,7 +112,8 @@ describe("asking for a key set", () => {
       const fetched = await fetchJwks(location);
       return fetched.kind === "failed" ? fetched.why : "";
     };
-    assert.equal(await whyOf((request) => request.socket.destroy()), "the connection failed (ECONNRESET)");
+    const cut = await whyOf((request) => request.socket.destroy());
+    assert.match(cut ?? "", /^the connection failed \((ECONNRESET|UND_ERR_SOCKET)\)$/);
     const gone = await startIssuer();
     await gone.stop();
     assert.equal(await whyFrom(gone), "the connection failed (ECONNREFUSED)");
