@@ -31,6 +31,16 @@ describe("asking for a key set", () => {
       issuer.answers((_, response) => response.writeHead(200, { "content-type": type }).end('{"keys":[]}'));
       assert.deepEqual(await fetchJwks(issuer), { kind: "text", text: '{"keys":[]}' });
     }
+    // A character may come in two pieces.
+    const bytes = new TextEncoder().encode('{"keys":["Zoë 🦊"]}');
+    issuer.answers(async (_, response) => {
+      for (const byte of bytes) {
+        response.write(Uint8Array.of(byte));
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      response.end();
+    });
+    assert.deepEqual(await fetchJwks(issuer), { kind: "text", text: '{"keys":["Zoë 🦊"]}' });
     assert.equal(issuer.requests.at(-1)?.method, "GET");
     assert.equal(issuer.requests.at(-1)?.headers.authorization, undefined);
   });

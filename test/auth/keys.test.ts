@@ -148,6 +148,7 @@ describe("keys from configuration", () => {
       [{ kty: "EC", crv: "P-256", x, y, alg: "HS256" }, /alg does not fit/],
       [{ kty: "EC", crv: "P-256", x, y, alg: "ES384" }, /alg does not fit/],
       [{ kty: "OKP", crv: "P-256", x, y }, /not a P-256, an/],
+      [{ ...jwkOf(ed25519.publicKey), kty: "EC" }, /not a P-256, an/],
       [{ kty: "EC", crv: "secp256k1", x, y }, /not a P-256, an/],
       [{ kty: "oct", k: "AAAA" }, /a secret has its own setting/],
       [{ kty: "EC", crv: "P-256", x, y, use: "enc" }, /not one for signatures/],
