@@ -14,7 +14,7 @@ export const certificatePath = join(folder, "cert.pem");
 export const certificate = readFileSync(certificatePath, "utf8");
 export const certificateKey = readFileSync(join(folder, "key.pem"), "utf8");
 
-export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
+export type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** An issuer that publishes its keys over https, and answers as a test wants it to. */
 export async function startIssuer(first: Answer | object = { keys: [] }) {

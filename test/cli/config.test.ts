@@ -8,6 +8,7 @@ import { describeFaults } from "../../src/cli/config-faults.ts";
 import { variableNames } from "../../src/cli/config-schema.ts";
 import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
+import { certificate } from "../auth/issuer.ts";
 import { createBench } from "./run-baton.ts";
 
 const bench = createBench();
@@ -215,6 +216,66 @@ describe("configuration", () => {
       /together with BATON_JWT_PUBLIC_KEY/,
     );
     await assertFault({ BATON_JWT_SECRET: secret, BATON_RESUME_SECRET: secret }, "BATON_RESUME_SECRET", /its own/);
+  });
+
+  test("CF8 a file may have several keys and certificates", async () => {
+    const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const path = join(bench.folder(), "keys.pem");
+    writeFileSync(path, `${certificate}${publicKey.export({ type: "spki", format: "pem" })}`);
+    const { key } = await configOf({ BATON_JWT_PUBLIC_KEY: path });
+    assert.ok(key.kind === "public");
+    assert.deepEqual(
+      key.keys.flatMap(({ algorithms }) => algorithms),
+      ["ES256", "RS256", "PS256"],
+    );
+    writeFileSync(path, `${certificate.repeat(16)}${certificate}`);
+    await assertFault({ BATON_JWT_PUBLIC_KEY: path }, "BATON_JWT_PUBLIC_KEY", /1 to 16 PEM blocks/);
+  });
+
+  test("CF13 the URL of a key set is https, without credentials or fragment", async () => {
+    for (const url of [
+      "https://id.example/keys",
+      "https://10.0.0.1:8443/a?b=c",
+      "HTTPS://ID.EXAMPLE",
+      "https://[::1]/",
+    ]) {
+      const { key } = await configOf({ BATON_JWKS_URL: url });
+      assert.ok(key.kind === "jwks");
+      assert.equal(key.url.href, new URL(url).href);
+    }
+    for (const url of [
+      "http://id.example/keys",
+      "http://127.0.0.1/keys",
+      "https://user@id.example/",
+      "https://user:PINEAPPLE@id.example/",
+      "https://id.example/keys#PINEAPPLE",
+      "https://id.example/keys#",
+      "https://",
+      "id.example/keys",
+      "file:///etc/keys.json",
+      "data:application/json,{}",
+      "PINEAPPLE",
+    ]) {
+      await assertFault({ BATON_JWKS_URL: url }, "BATON_JWKS_URL", /begins with https:\/\/, without credentials/);
+      assert.doesNotMatch((await faultsOf({ BATON_JWKS_URL: url })).join(), /PINEAPPLE/);
+    }
+  });
+
+  test("CF13 of the secret, the public keys and the URL one is set", async () => {
+    const { publicKey } = generateKeyPairSync("ed25519");
+    const all = {
+      BATON_JWT_SECRET: secret,
+      BATON_JWT_PUBLIC_KEY: publicKey.export({ type: "spki", format: "pem" }).toString(),
+      BATON_JWKS_URL: "https://id.example/keys",
+    };
+    const names = ["BATON_JWT_SECRET", "BATON_JWT_PUBLIC_KEY", "BATON_JWKS_URL"] as const;
+    for (const one of names) {
+      await configOf({ [one]: all[one], BATON_HOST: "0.0.0.0" });
+      for (const other of names.slice(names.indexOf(one) + 1)) {
+        await assertFault({ [one]: all[one], [other]: all[other] }, one, new RegExp(`together with ${other};`));
+      }
+    }
+    await assertFault(all, "BATON_JWT_SECRET", /together with BATON_JWT_PUBLIC_KEY and BATON_JWKS_URL;/);
   });
 
   test("CF9 no fault repeats a value, whatever variable it stands in", async () => {

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { importSecret } from "../../src/auth/key-import.ts";
-import { createKeySet } from "../../src/auth/keys.ts";
+import { createKeySet, type KeySource } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
 import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
@@ -39,15 +39,17 @@ export interface TokenOptions {
 
 const everything = "session:edit session:comment session:custom";
 
-interface RelaySettings {
+export interface RelaySetup {
   readonly limits?: Partial<Limits>;
   readonly log?: SessionLog;
   readonly bus?: SessionBus;
   readonly allowedOrigins?: readonly string[];
+  /** In place of the secret of the tests, which `token` signs with. */
+  readonly keys?: KeySource;
 }
 
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: RelaySettings = {}) {
+export async function startRelay(options: RelaySetup = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
@@ -62,7 +64,7 @@ export async function startRelay(options: RelaySettings = {}) {
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
-    keys: createKeySet(imported.keys),
+    keys: options.keys ?? createKeySet(imported.keys),
     allowedOrigins: options.allowedOrigins,
   });
   const server = await serve({
