@@ -90,6 +90,8 @@ const ways: Record<string, (harness: Harness) => Promise<void>> = {
       method: "POST",
       headers: { "content-type": "application/connect+proto" },
       body: new ReadableStream({ start: (controller) => controller.enqueue(frame) }),
+      // Node asks for it.
+      ...{ duplex: "half" },
       signal: abort.signal,
     });
     await response.body?.getReader().read();
