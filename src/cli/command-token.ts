@@ -5,6 +5,7 @@ import { isSessionPattern } from "../auth/session-pattern.ts";
 import { signDevelopmentToken } from "../auth/sign.ts";
 import { requireConfig } from "./config.ts";
 import { ConfigurationError } from "./configuration-error.ts";
+import { requireDataFolder } from "./data-folder.ts";
 import { dataDirOption, gather, ttlOption, withExample } from "./options.ts";
 import { openKeys } from "./signing-keys.ts";
 
@@ -34,6 +35,7 @@ export function createTokenCommand(): Command {
 
 async function runToken({ sub, session, scope, ttl, dataDir }: TokenOptions): Promise<void> {
   const config = await requireConfig(process.env, { dataDir });
+  if (config.key.kind === "development") await requireDataFolder(config.dataDir);
   const { secret } = await openKeys(config);
   if (secret === undefined) {
     throw new ConfigurationError(

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { defaultLimits } from "../session/limits.ts";
+import { defaultDataDir } from "./data-folder.ts";
 import { isHost } from "./hosts.ts";
 import { jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
@@ -46,7 +47,7 @@ export const configSchema = z.strictObject({
   BATON_DATA_DIR: z
     .string()
     .refine((path) => !controlCharacter.test(path), { error: "must be a path without control characters" })
-    .default("./data"),
+    .default(defaultDataDir),
   BATON_LOG: z
     .enum(logEngines, { error: "must be sqlite or memory, the logs that this version has; leave it out for sqlite" })
     .default("sqlite"),
