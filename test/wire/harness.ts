@@ -1,3 +1,4 @@
+import process from "node:process";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import {
@@ -11,7 +12,9 @@ import { encodeFrame, jsonFrameFrom } from "../../src/relay/wire/envelope.ts";
 import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
-import { serve } from "../../src/runtime/this-runtime.ts";
+import { serveBun } from "../../src/runtime/bun.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler, RunningServer } from "../../src/runtime/server.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
@@ -50,6 +53,15 @@ export interface HarnessOptions {
   readonly session?: StreamHandler<Input>;
   readonly endGraceMs?: number;
   readonly register?: (router: ConnectRouter) => unknown;
+}
+
+/** Which listener the suites of this folder are run over. Only Bun has two. */
+export const listener = process.env.WIRE_LISTENER ?? ("Bun" in globalThis ? "Bun.serve" : "node:http2");
+
+/** `fetch` over the listener of this run. */
+export function listenHere(fetch: FetchHandler): Promise<RunningServer> {
+  const options = { host: "127.0.0.1", port: 0, limits: defaultLimits, fetch };
+  return listener === "Bun.serve" ? Promise.resolve(serveBun(options)) : serveNode(options);
 }
 
 export async function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
@@ -97,12 +109,7 @@ export async function startHarness({ session = echo, endGraceMs = 5_000, registe
       { maxMessageBytes, report },
     ),
   ]);
-  const server = await serve({
-    host: "127.0.0.1",
-    port: 0,
-    limits: defaultLimits,
-    fetch: (request, bindings) => routes.fetch(request, bindings),
-  });
+  const server = await listenHere((request, bindings) => routes.fetch(request, bindings));
   return {
     url: server.url,
     port: Number(new URL(server.url).port),
