@@ -23,7 +23,7 @@ export interface RelayConfig {
   readonly host: string;
   /** Of Connect and gRPC-Web. 0: any free one. */
   readonly port: number;
-  /** Of native gRPC. 0: any free one; left out: it is not served. */
+  /** Of native gRPC. 0: any free one; left out: it is not served there. On Node `port` serves it too. */
   readonly grpcPort?: number | undefined;
   /** Of both ports; left out: cleartext. */
   readonly tls?: TlsIdentity | undefined;
