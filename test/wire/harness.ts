@@ -1,3 +1,4 @@
+import process from "node:process";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import {
@@ -12,6 +13,9 @@ import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler, RunningServer } from "../../src/runtime/server.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -51,7 +55,16 @@ export interface HarnessOptions {
   readonly register?: (router: ConnectRouter) => unknown;
 }
 
-export function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
+/** Which listener the suites of this folder are run over. Only Bun has two. */
+export const listener = process.env.WIRE_LISTENER ?? ("Bun" in globalThis ? "Bun.serve" : "node:http2");
+
+/** `fetch` over the listener of this run. */
+export function listenHere(fetch: FetchHandler): Promise<RunningServer> {
+  const options = { host: "127.0.0.1", port: 0, limits: defaultLimits, fetch };
+  return listener === "Bun.serve" ? Promise.resolve(serveBun(options)) : serveNode(options);
+}
+
+export async function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
   const calls: Seen[] = [];
   const waiting: ((seen: Seen) => void)[] = [];
   const reported: { streamId: string; error: unknown }[] = [];
@@ -96,11 +109,7 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
       { maxMessageBytes, report },
     ),
   ]);
-  const server = serveBun({
-    host: "127.0.0.1",
-    port: 0,
-    fetch: (request, bindings) => routes.fetch(request, bindings),
-  });
+  const server = await listenHere((request, bindings) => routes.fetch(request, bindings));
   return {
     url: server.url,
     port: Number(new URL(server.url).port),
@@ -112,4 +121,4 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
   };
 }
 
-export type Harness = ReturnType<typeof startHarness>;
+export type Harness = Awaited<ReturnType<typeof startHarness>>;

@@ -34,7 +34,7 @@ describe("listening", () => {
   });
 
   test("WR23 a stop cuts the streams that are still open when its time is up", async () => {
-    const harness = startHarness();
+    const harness = await startHarness();
     const called = harness.nextCall();
     const { stream, connection } = openH2(harness.url);
     stream.write(new Uint8Array(5));
