@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fromJsonString } from "@bufbuild/protobuf";
@@ -13,8 +12,9 @@ import {
   type SessionMessage,
   SessionMessageSchema,
 } from "../src/gen/codereview/v1/codereview_pb.ts";
-import { createLiveBench, type LiveRelay } from "./cli/live.ts";
+import { createLiveBench, freePort, type LiveRelay } from "./cli/live.ts";
 import { createBench, repository } from "./cli/run-baton.ts";
+import { callOnce, callStream, listServices, reflectedClient, withToken } from "./relay/grpc/grpc-js.ts";
 import { splitFrames } from "./wire/raw.ts";
 
 const live = createLiveBench();
@@ -74,6 +74,76 @@ describe("examples/curl", { skip: !has("curl") && "no curl on this machine" }, (
     await watching.printed(/"seq":"3"/);
     process.kill(-(watching.child.pid ?? 0), "SIGTERM");
     await watching.exit;
+  });
+});
+
+/** A relay with native gRPC, and what the examples need of it. */
+async function grpcRelay() {
+  const port = String(await freePort());
+  const relay = await live.relay({ BATON_GRPC_PORT: port });
+  const address = `127.0.0.1:${port}`;
+  const env = { BATON_GRPC: address, TOKEN: await tokenFor(relay, "alice") };
+  return { address, env };
+}
+
+describe("examples/grpcurl", () => {
+  const isHere = has("grpcurl");
+
+  test("EX2 lists, describes, probes and calls (where grpcurl is in PATH)", { skip: !isHere }, async () => {
+    const { env } = await grpcRelay();
+    const run = bench.run("sh", [example("grpcurl/session.sh"), "demo", "hello"], { env });
+    assert.deepEqual(await run.exit, { code: 0, signal: null }, run.stderr);
+    for (const pattern of [
+      /^grpc\.health\.v1\.Health$/m,
+      /rpc Subscribe \( \.codereview\.v1\.SubscribeRequest \) returns \( stream \.codereview\.v1\.SessionMessage \);/,
+      /"status": "SERVING"/,
+      /"ack": \{\s*"clientSeq": "1",\s*"seq": "1"/,
+      /"userId": "alice",\s*"seq": "1"[\s\S]*"data": "aGVsbG8="/,
+    ]) {
+      assert.match(run.stdout, pattern);
+    }
+  });
+
+  test("EX2 the same calls as grpcurl makes, by grpc-js, which knows no more than it does", async () => {
+    const { address, env } = await grpcRelay();
+    const services = await listServices(address, "v1");
+    assert.ok(services.includes("codereview.v1.CodeReviewService"));
+    const health = await reflectedClient(address, "grpc.health.v1.Health");
+    assert.deepEqual(await callOnce(health, "Check", {}), { status: "SERVING" });
+    health.close();
+
+    const relay = await reflectedClient(address, "codereview.v1.CodeReviewService");
+    const metadata = withToken(env.TOKEN);
+    const messages = [{ client_seq: 1, custom: { type: "chat", data: Buffer.from("hello") } }];
+    const published = await callOnce(relay, "Publish", { session_id: "demo", client_id: "one", messages }, metadata);
+    assert.match(JSON.stringify(published), /"client_seq":"1","seq":"1"/);
+    const records = await Array.fromAsync(callStream(relay, "ReadLog", { session_id: "demo" }, metadata));
+    assert.equal(records.length, 1);
+    assert.match(JSON.stringify(records), /"user_id":"alice".*"seq":"1"/);
+    relay.close();
+  });
+});
+
+describe("examples/grpc-js", () => {
+  const run = (env: Readonly<Record<string, string>>) =>
+    bench.run(program("node"), [example("grpc-js/session.ts"), "demo", "hello"], { env });
+
+  test("EX4 joins over native gRPC, says one thing, and leaves when it is in the log", async () => {
+    const { env } = await grpcRelay();
+    for (const seq of ["1", "2"]) {
+      const session = run(env);
+      assert.deepEqual(await session.exit, { code: 0, signal: null }, session.stderr);
+      const lines = session.stdout.trim().split("\n");
+      assert.match(lines[0] ?? "", /^\{"welcome":\{"client":"[\w-]+","head":"\d"\}\}$/);
+      assert.equal(lines.at(-1), `{"acked":{"clientSeq":"1","seq":"${seq}"}}`);
+    }
+  });
+
+  test("EX4 says why it is not let in", async () => {
+    const { env } = await grpcRelay();
+    const session = run({ ...env, TOKEN: "nonsense" });
+    assert.deepEqual(await session.exit, { code: 1, signal: null });
+    assert.match(session.stderr, /^UNAUTHENTICATED: /);
   });
 });
 
@@ -201,13 +271,3 @@ describe("examples/token-backend", () => {
     assert.equal((await ask("/login", { user: "" })).status, 400);
   });
 });
-
-/** One that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
