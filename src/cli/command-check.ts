@@ -1,5 +1,6 @@
 import process from "node:process";
 import { Command } from "commander";
+import { runtimeName } from "../runtime/this-runtime.ts";
 import { type Config, requireConfig } from "./config.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
 import { withExample } from "./options.ts";
@@ -32,6 +33,7 @@ export function describeConfig(config: Config): string {
     ["BATON_JWT_ISSUER", given(issuer)],
     ["BATON_JWT_AUDIENCE", given(audience)],
     ["BATON_RESUME_SECRET", hidden(resumeSecret !== undefined)],
+    ["BATON_RUNTIME", runtimeName],
     ["BATON_LOG_LEVEL", logLevel],
     ...limitNames.map((name) => [limitVariable(name), limits[name]] as const),
   ];

@@ -1,4 +1,5 @@
-import type { RelayOnBun } from "../runtime/relay-bun.ts";
+import type { StartedRelay } from "../runtime/start-relay.ts";
+import { runtimeTitle } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import type { Config } from "./config.ts";
 import { devKeyPath } from "./dev-key.ts";
@@ -7,7 +8,7 @@ import { reachableUrl } from "./hosts.ts";
 
 export interface Greeting {
   readonly version: string;
-  readonly relay: Pick<RelayOnBun, "url" | "grpcUrl">;
+  readonly relay: Pick<StartedRelay, "url" | "grpcUrl">;
   readonly config: Config;
   /** Undefined with a configured key: its tokens are not the terminal's to show. */
   readonly token: string | undefined;
@@ -20,7 +21,7 @@ export function describeStart({ version, relay: { url, grpcUrl }, config, token,
   return [
     `Baton ${version} listens on ${url}`,
     grpcUrl === undefined ? "Native gRPC: off" : `Native gRPC: ${grpcUrl}`,
-    `Data folder: ${dataDir} (log: ${log})`,
+    `Data folder: ${dataDir} (log: ${log}; ${runtimeTitle})`,
     ...describeKey(config, token),
     `Watch the session "${helloSession}" (Ctrl-C ends it):`,
     curlLine({ url: reachableUrl(url), token, helloFile, certPath: tls?.certPath }),

@@ -1,6 +1,7 @@
 import { defaultLimits } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import { type BatchResult, CommitQueue, type Request } from "./commit-queue.ts";
+import { loadDefaultDriver } from "./default-driver.ts";
 import { createDoorbells } from "./doorbells.ts";
 import type { SessionLog } from "./session-log.ts";
 import { commitTogether } from "./sqlite-commit.ts";
@@ -18,7 +19,7 @@ export interface SqliteLogOptions {
   readonly path: string;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
-  /** Default: Bun's. */
+  /** Default: the runtime's own. */
   readonly driver?: SqlDriver;
   /** How long a client's last number is kept after its last claim or append. */
   readonly clientTtlMs?: number;
@@ -39,7 +40,7 @@ interface Handle {
  * @throws BatonError `LOG_UNAVAILABLE` that names the file or folder and says what to do
  */
 export async function openSqliteLog(options: SqliteLogOptions): Promise<SessionLog> {
-  const driver = options.driver ?? (await import("./driver-bun.ts")).bunDriver;
+  const driver = options.driver ?? (await loadDefaultDriver());
   makeDataFolder(options.path);
   return createLog(options, driver);
 }

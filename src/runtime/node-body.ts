@@ -6,7 +6,7 @@ import type { BodyEnd, BodySink, BodySource } from "../relay/wire/body.ts";
  * nobody reads.
  */
 export function readBody(incoming: Readable): ReadableStream<Uint8Array> {
-  /** A quiet stream holds nothing of a body that has ended. */
+  /** A quiet stream holds nothing of a body that is over, and nothing that comes later touches it. */
   let letGo: () => void;
   return new ReadableStream<Uint8Array>({
     start(controller) {

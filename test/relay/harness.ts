@@ -16,7 +16,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
-import { serveBun } from "../../src/runtime/bun.ts";
+import { serve } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const secret = new TextEncoder().encode("a secret of the tests, thirty-two bytes long");
@@ -43,18 +43,20 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
+  const limits = { ...defaultLimits, ...options.limits };
   const { relay, routes, drain } = await createRelay({
     log,
     bus: createLocalBus().member(),
-    limits: { ...defaultLimits, ...options.limits },
+    limits,
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
     keys: createKeySet(imported.keys),
   });
-  const server = serveBun({
+  const server = await serve({
     host: "127.0.0.1",
     port: 0,
+    limits,
     fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   const streams = new Set<Stream>();

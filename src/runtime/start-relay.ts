@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Logger } from "@logtape/logtape";
+import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
 import { createLocalBus } from "../durable/bus-local.ts";
@@ -12,31 +12,35 @@ import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
-import { serveBun } from "./bun.ts";
 import { serveNode } from "./node-http2.ts";
 import type { FetchHandler, RunningServer, TlsIdentity } from "./server.ts";
+import { runtimeTitle, serve } from "./this-runtime.ts";
 
-/** What a relay on Bun needs to know. */
+const logger = getLogger(["baton", "relay"]);
+
+/** What a relay needs to know, on every runtime. */
 export interface RelayConfig {
   readonly host: string;
   /** Of Connect and gRPC-Web. 0: any free one. */
   readonly port: number;
-  /** Of native gRPC. 0: any free one; undefined: it is not served. */
-  readonly grpcPort: number | undefined;
-  /** Of both ports; undefined: cleartext. */
-  readonly tls: TlsIdentity | undefined;
-  /** Absolute; it is there, and can be written. */
+  /** Of native gRPC. 0: any free one; left out: it is not served there. On Node `port` serves it too. */
+  readonly grpcPort?: number | undefined;
+  /** Of both ports; left out: cleartext. */
+  readonly tls?: TlsIdentity | undefined;
+  /** Of the SQLite log, which makes it where it is missing; on a local disk. */
   readonly dataDir: string;
   readonly log: "sqlite" | "memory";
   readonly keys: KeySource;
-  readonly issuer: string | undefined;
-  readonly audience: string | undefined;
-  /** Undefined: one that is kept in the log's store. */
-  readonly resumeSecret: Uint8Array | undefined;
+  /** What the claim `iss` must be; left out: anything. */
+  readonly issuer?: string | undefined;
+  /** What the claim `aud` must be or contain; left out: anything. */
+  readonly audience?: string | undefined;
+  /** Signs resume tokens, at least 32 bytes; left out: one that is kept in the log's store. */
+  readonly resumeSecret?: Uint8Array | undefined;
   readonly limits: Limits;
 }
 
-export interface RelayOnBun {
+export interface StartedRelay {
   /** Where it listens for Connect and gRPC-Web, without a slash at the end. */
   readonly url: string;
   /** Where it listens for native gRPC too; undefined: nowhere. */
@@ -49,7 +53,7 @@ export interface RelayOnBun {
 const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
-export async function startRelay(config: RelayConfig, logger: Logger): Promise<RelayOnBun> {
+export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   const { host, port, grpcPort, tls, limits, keys, issuer, audience, resumeSecret } = config;
   const log = await openLog(config);
   const servers: RunningServer[] = [];
@@ -74,12 +78,12 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
     );
     app.route("/", running.routes);
     const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
-    const server = serveBun({ host, port, tls, fetch });
+    const server = await serve({ host, port, tls, limits, fetch });
     servers.push(server);
     const grpc = grpcPort === undefined ? undefined : await serveNode({ host, port: grpcPort, tls, limits, fetch });
     if (grpc !== undefined) servers.push(grpc);
     readiness.become("ready");
-    logger.info("listening", { url: server.url, grpcUrl: grpc?.url });
+    logger.info("listening", { url: server.url, grpcUrl: grpc?.url, runtime: runtimeTitle });
     return {
       url: server.url,
       grpcUrl: grpc?.url,
