@@ -7,6 +7,13 @@ import { isSessionPattern, maxSessionPatterns } from "./session-pattern.ts";
  */
 const forbiddenCharacters = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
+const maxNameLength = 256;
+
+/** Whether `sub` or `jti` can be this. */
+export function isClaimName(text: string): boolean {
+  return text.length >= 1 && text.length <= maxNameLength && !forbiddenCharacters.test(text);
+}
+
 /** 8.64e15 ms is the last instant that ECMAScript can name; beyond it there are no exact milliseconds. */
 const maxSeconds = 8.64e12;
 
@@ -15,17 +22,20 @@ const says = (claim: string, wanted: string) => (issue: { readonly input?: unkno
 
 function name(claim: string) {
   const error = says(claim, "a string of 1 to 256 characters, none of them a control character");
-  return z
-    .string({ error })
-    .min(1, { error })
-    .max(256, { error })
-    .refine((text) => !forbiddenCharacters.test(text), { error });
+  return z.string({ error }).refine(isClaimName, { error });
 }
 
 function instant(claim: string) {
   const error = says(claim, "a number of seconds since the Unix epoch");
   return z.number({ error }).min(0, { error, abort: true }).max(maxSeconds, { error, abort: true });
 }
+
+/**
+ * OpenID Connect Core, sections 3.1.3.6 and 3.3.2.11: claims that tie an ID token to what was issued with it, and that no
+ * access token has. An ID token tells a client who signed in; it is no right to anything. `nonce` is not looked at: some
+ * issuers repeat it in access tokens.
+ */
+const ofIdToken = z.undefined({ error: "this is an ID token; send the access token" }).optional();
 
 const sessionsError = says("sessions", `an array of at most ${maxSessionPatterns} patterns: "demo", "team-a/*"`);
 const audienceError = says("aud", "a string or an array of strings");
@@ -51,8 +61,10 @@ export const claimsSchema = z
       jti: name("jti").optional(),
       iss: z.string({ error: says("iss", "a string") }).optional(),
       aud: z.union([z.string(), z.array(z.string())], { error: audienceError }).optional(),
+      at_hash: ofIdToken,
+      c_hash: ofIdToken,
     },
-    { error: "the claims must be a JSON object" },
+    { error: "the claims must be a JSON object that has no name twice" },
   )
   .refine((claims) => claims.exp > claims.iat, { error: "exp must be after iat" });
 

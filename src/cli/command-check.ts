@@ -1,20 +1,41 @@
 import process from "node:process";
 import { Command } from "commander";
 import { runtimeName } from "../runtime/this-runtime.ts";
+import { assertNever } from "../session/reasons.ts";
+import { describeOnline } from "./check-online.ts";
 import { type Config, requireConfig } from "./config.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
 import { withExample } from "./options.ts";
 
 /** `baton check`: what is wrong with the configuration, all at once; or what is in force, without secrets. */
 export function createCheckCommand(): Command {
-  const command = new Command("check").description("say what is wrong with the configuration").action(async () => {
-    process.stdout.write(describeConfig(await requireConfig(process.env)));
-  });
+  const command = new Command("check")
+    .description("say what is wrong with the configuration")
+    .option("--online", "also ask the issuer for its keys, if BATON_JWKS_URL is set")
+    .action(async ({ online }: { readonly online?: true }) => {
+      const config = await requireConfig(process.env);
+      process.stdout.write(describeConfig(config));
+      if (online) process.stdout.write(`${await describeOnline(config.key)}\n`);
+    });
   return withExample(command, "BATON_PORT=9000 npx baton check");
 }
 
 export function describeConfig(config: Config): string {
-  const { host, port, grpcPort, tls, dataDir, log, key, issuer, audience, resumeSecret, logLevel, limits } = config;
+  const {
+    host,
+    port,
+    grpcPort,
+    tls,
+    dataDir,
+    log,
+    key,
+    issuer,
+    audience,
+    allowedOrigins,
+    resumeSecret,
+    logLevel,
+    limits,
+  } = config;
   const given = (value: string | undefined) => value ?? "(not set)";
   const hidden = (isSet: boolean) => (isSet ? "(set)" : "(not set)");
   const lines: readonly (readonly [string, string | number])[] = [
@@ -28,15 +49,39 @@ export function describeConfig(config: Config): string {
     ["BATON_JWT_SECRET", hidden(key.kind === "secret")],
     [
       "BATON_JWT_PUBLIC_KEY",
-      key.kind === "public" ? `(set: ${key.keys.flatMap(({ algorithms }) => algorithms).join(", ")})` : "(not set)",
+      key.kind === "public"
+        ? `(set: ${[...new Set(key.keys.flatMap(({ algorithms }) => algorithms))].join(", ")})`
+        : "(not set)",
     ],
+    ["BATON_JWKS_URL", key.kind === "jwks" ? withoutQuery(key.url) : "(not set)"],
     ["BATON_JWT_ISSUER", given(issuer)],
     ["BATON_JWT_AUDIENCE", given(audience)],
+    ["BATON_ALLOWED_ORIGINS", allowedOrigins.length === 0 ? "(not set)" : allowedOrigins.join(",")],
     ["BATON_RESUME_SECRET", hidden(resumeSecret !== undefined)],
     ["BATON_RUNTIME", runtimeName],
     ["BATON_LOG_LEVEL", logLevel],
     ...limitNames.map((name) => [limitVariable(name), limits[name]] as const),
   ];
-  const note = key.kind === "development" ? ["# No key is set: start makes a development key in the data folder."] : [];
-  return [...lines.map(([name, value]) => `${name}=${value}`), ...note, ""].join("\n");
+  return [...lines.map(([name, value]) => `${name}=${value}`), ...notesOn(config), ""].join("\n");
+}
+
+/** A query may hold what only the issuer should see. */
+const withoutQuery = ({ origin, pathname, search }: URL) => `${origin}${pathname}${search === "" ? "" : "?(hidden)"}`;
+
+function notesOn({ key, audience }: Config): readonly string[] {
+  switch (key.kind) {
+    case "development":
+      return ["# No key is set: start makes a development key in the data folder."];
+    case "secret":
+      return [];
+    case "public":
+    case "jwks":
+      return audience === undefined
+        ? [
+            "# BATON_JWT_AUDIENCE is not set: what the issuer signs for other services is taken too, if it has the claims.",
+          ]
+        : [];
+    default:
+      return assertNever(key);
+  }
 }

@@ -11,6 +11,7 @@ import { configureLogging } from "./logging.ts";
 import { dataDirOption, withExample } from "./options.ts";
 import { runUntilStopped } from "./run-until-stopped.ts";
 import { openKeys, type RelayKeys } from "./signing-keys.ts";
+import { configuredClaims } from "./token-key.ts";
 import { readVersion } from "./version.ts";
 
 const greetingTtlSeconds = 60 * 60;
@@ -54,11 +55,10 @@ async function greet(
   process.stdout.write(describeStart({ version: readVersion(), relay, config, token, helloFile }));
 }
 
-const greetingClaims = ({ issuer, audience }: Config) => ({
+const greetingClaims = (config: Config) => ({
   sub: "alice",
   sessions: [helloSession],
   scope: participantScope,
   ttlSeconds: greetingTtlSeconds,
-  ...(issuer === undefined ? {} : { issuer }),
-  ...(audience === undefined ? {} : { audience }),
+  ...configuredClaims(config),
 });

@@ -5,6 +5,9 @@ import { isLoopback } from "./hosts.ts";
 import { findLimitFaults, limitVariable } from "./limit-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";
 
+/** What tokens are checked with: one of these. */
+const keyVariables = ["BATON_JWT_SECRET", "BATON_JWT_PUBLIC_KEY", "BATON_JWKS_URL"] as const;
+
 /**
  * What no variable is to blame for alone. `given` are the variables that were set, `faulty` those of them that were
  * refused already, for which `settings` holds the default.
@@ -14,18 +17,17 @@ export function findClashes(
   { given, faulty }: { readonly given: ReadonlySet<string>; readonly faulty: ReadonlySet<string> },
 ): readonly ConfigFault[] {
   const faults: ConfigFault[] = [];
-  const hasSecret = given.has("BATON_JWT_SECRET");
-  const hasPublicKey = given.has("BATON_JWT_PUBLIC_KEY");
-  if (hasSecret && hasPublicKey) {
+  const [key, ...others] = keyVariables.filter((variable) => given.has(variable));
+  if (key !== undefined && others.length > 0) {
     faults.push({
-      variable: "BATON_JWT_SECRET",
-      says: "is set together with BATON_JWT_PUBLIC_KEY; set the one that tokens are signed for, unset the other",
+      variable: key,
+      says: `is set together with ${others.join(" and ")}; set the one that tokens are signed for, and no other`,
     });
   }
-  if (!hasSecret && !hasPublicKey && !isLoopback(settings.BATON_HOST)) {
+  if (key === undefined && !isLoopback(settings.BATON_HOST)) {
     faults.push({
       variable: "BATON_HOST",
-      says: "is reached from other machines, and no key is set; set BATON_JWT_SECRET or BATON_JWT_PUBLIC_KEY, or listen on 127.0.0.1",
+      says: `is reached from other machines, and no key is set; set one of ${keyVariables.join(", ")}, or listen on 127.0.0.1`,
     });
   }
   const { BATON_JWT_SECRET: jwt, BATON_RESUME_SECRET: resume } = settings;

@@ -2,8 +2,9 @@ import { z } from "zod";
 import { runtimeNames } from "../runtime/this-runtime.ts";
 import { defaultLimits } from "../session/limits.ts";
 import { isHost } from "./hosts.ts";
-import { jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
+import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
+import { originsSchema } from "./origins.ts";
 import { certificateSchema, tlsKeySchema } from "./tls-settings.ts";
 
 export const logEngines = ["sqlite", "memory"] as const;
@@ -58,8 +59,10 @@ export const configSchema = z.strictObject({
     .default("sqlite"),
   BATON_JWT_SECRET: jwtSecretSchema.optional(),
   BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
+  BATON_JWKS_URL: jwksUrlSchema.optional(),
   BATON_JWT_ISSUER: claimText("the claim iss").optional(),
   BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
+  BATON_ALLOWED_ORIGINS: originsSchema.default([]),
   BATON_RESUME_SECRET: secretSchema.optional(),
   /** The launcher heeds it, before anything of this is read. */
   BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun or node; leave it out for bun" }).optional(),

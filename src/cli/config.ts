@@ -33,6 +33,7 @@ export interface Config {
   readonly key: KeySetting;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
+  readonly allowedOrigins: readonly string[];
   /** Undefined: one that is kept in the log's store. */
   readonly resumeSecret: Uint8Array | undefined;
   readonly logLevel: Settings["BATON_LOG_LEVEL"];
@@ -139,9 +140,12 @@ function toConfig(settings: Settings): Config {
     tls: toTls(settings),
     dataDir: resolve(settings.BATON_DATA_DIR),
     log: settings.BATON_LOG,
-    key: settings.BATON_JWT_SECRET ?? settings.BATON_JWT_PUBLIC_KEY ?? { kind: "development" },
+    key: settings.BATON_JWT_SECRET ??
+      settings.BATON_JWT_PUBLIC_KEY ??
+      settings.BATON_JWKS_URL ?? { kind: "development" },
     issuer: settings.BATON_JWT_ISSUER,
     audience: settings.BATON_JWT_AUDIENCE,
+    allowedOrigins: settings.BATON_ALLOWED_ORIGINS,
     resumeSecret: settings.BATON_RESUME_SECRET,
     logLevel: settings.BATON_LOG_LEVEL,
     limits: settings.limits,

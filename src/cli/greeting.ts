@@ -33,7 +33,7 @@ function describeKey({ key, dataDir }: Config, token: string | undefined): reado
   switch (key.kind) {
     case "development":
       return [
-        `Key: a development key, ${devKeyPath(dataDir)}; set BATON_JWT_SECRET or BATON_JWT_PUBLIC_KEY before others come`,
+        `Key: a development key, ${devKeyPath(dataDir)}; set a key of your own before others come`,
         `A token for alice, good for an hour (another: npx baton token --sub alice --session ${helloSession}):`,
         ...(token === undefined ? [] : [token]),
       ];
@@ -46,6 +46,11 @@ function describeKey({ key, dataDir }: Config, token: string | undefined): reado
       return [
         "Key: BATON_JWT_PUBLIC_KEY",
         "A token for the line below comes from whoever holds the private key: TOKEN=...",
+      ];
+    case "jwks":
+      return [
+        `Key: the key set of ${key.url.host} (BATON_JWKS_URL)`,
+        "A token for the line below comes from that issuer: TOKEN=...",
       ];
     default:
       return assertNever(key);

@@ -7,7 +7,8 @@ import type { VerificationKey } from "../auth/keys.ts";
 export type KeySetting =
   | { readonly kind: "development" }
   | { readonly kind: "secret"; readonly secret: Uint8Array; readonly keys: readonly VerificationKey[] }
-  | { readonly kind: "public"; readonly keys: readonly VerificationKey[] };
+  | { readonly kind: "public"; readonly keys: readonly VerificationKey[] }
+  | { readonly kind: "jwks"; readonly url: URL };
 
 const howToMakeSecret = "make one with: openssl rand -base64 48";
 
@@ -31,7 +32,7 @@ export const jwtSecretSchema = secretSchema.transform(async (secret, context) =>
   return { kind: "secret" as const, secret, keys };
 });
 
-/** A PEM or a JWK (set) as text, or the path of a file with one. */
+/** PEM blocks or a JWK (set) as text, or the path of a file with them. */
 export const publicKeySchema = z.string().transform(async (text, context) => {
   const isText = text.includes("-----BEGIN") || text.trimStart().startsWith("{");
   const content = isText ? text : await readKeyFile(text);
@@ -47,13 +48,27 @@ export const publicKeySchema = z.string().transform(async (text, context) => {
 
 function usable(imported: ImportedKeys, context: z.core.$RefinementCtx): readonly VerificationKey[] {
   if (imported.kind === "keys") return imported.keys;
-  context.addIssue(`${imported.message}; give a P-256 (ES256) or Ed25519 (EdDSA) public key, or an HS256 secret`);
+  context.addIssue(
+    `${imported.message}; give a P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256, PS256) public key, or an HS256 secret`,
+  );
   return z.NEVER;
 }
 
+const jwksUrlError = "must be a URL that begins with https://, without credentials and without a fragment";
+
+/** Not over http: whoever is on the way could put their own keys in. */
+export const jwksUrlSchema = z.string().transform((text, context) => {
+  const url = URL.parse(text);
+  if (url?.protocol === "https:" && url.username === "" && url.password === "" && !text.includes("#")) {
+    return { kind: "jwks" as const, url };
+  }
+  context.addIssue(jwksUrlError);
+  return z.NEVER;
+});
+
 const maxKeyFileBytes = 64 * 1024;
 
-/** Undefined: there is no readable file of at most 64 KiB. */
+/** Undefined: it cannot be read, or is larger than any key. */
 export async function readKeyFile(path: string): Promise<string | undefined> {
   try {
     const { size } = await stat(path);

@@ -38,8 +38,8 @@ export function parseSeq(text: string): number {
 }
 
 /** Each command shows how it is used, at the end of its help. */
-export const withExample = (command: Command, example: string) =>
-  command.addHelpText("after", `\nExample:\n  ${example}`);
+export const withExample = (command: Command, ...examples: readonly string[]) =>
+  command.addHelpText("after", `\nExample:\n  ${examples.join("\n  ")}`);
 
 /** A client of the terminal says who it is, once. A mistake is one of the command line: told as commander tells them. */
 export function requireIdentity(command: Command, { sub, token }: { readonly sub?: string; readonly token?: string }) {

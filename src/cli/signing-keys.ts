@@ -1,3 +1,4 @@
+import { createJwks } from "../auth/jwks.ts";
 import { importSecret } from "../auth/key-import.ts";
 import { createKeySet, type KeySource } from "../auth/keys.ts";
 import { assertNever } from "../session/reasons.ts";
@@ -25,6 +26,8 @@ export async function openKeys({ key, dataDir }: Config): Promise<RelayKeys> {
       return { keys: createKeySet(key.keys), kind: key.kind, secret: key.secret };
     case "public":
       return { keys: createKeySet(key.keys), kind: key.kind, secret: undefined };
+    case "jwks":
+      return { keys: createJwks({ url: key.url }), kind: key.kind, secret: undefined };
     default:
       return assertNever(key);
   }

@@ -4,6 +4,7 @@ import type { TokenSource } from "../client/session-connection.ts";
 import { requireConfig } from "./config.ts";
 import { ConfigurationError } from "./configuration-error.ts";
 import { openKeys } from "./signing-keys.ts";
+import { configuredClaims } from "./token-key.ts";
 
 export interface TokenSourceOptions {
   readonly session: string;
@@ -26,18 +27,10 @@ export async function openTokenSource(options: TokenSourceOptions): Promise<Toke
   const { secret } = await openKeys(config);
   if (secret === undefined) {
     throw new ConfigurationError(
-      "--sub: a public key checks tokens and cannot sign them; get a token from whoever holds the private key and give it by --token",
+      "--sub: public keys check tokens and cannot sign them; get a token from the issuer, or by baton token --key, and give it by --token",
     );
   }
-  const { issuer, audience } = config;
-  const claims = {
-    sub,
-    sessions: [session],
-    scope,
-    ttlSeconds,
-    ...(issuer === undefined ? {} : { issuer }),
-    ...(audience === undefined ? {} : { audience }),
-  };
+  const claims = { sub, sessions: [session], scope, ttlSeconds, ...configuredClaims(config) };
   const sign = () => signDevelopmentToken(secret, claims, Date.now());
   // A name that no token can have is told now, not at the first attempt.
   await sign();

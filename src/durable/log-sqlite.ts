@@ -10,6 +10,7 @@ import { failureError, failureKind, isDamage } from "./sqlite-errors.ts";
 import { deleteSession, dropSnapshot, keepSecret, putSnapshot, renewEpoch, trim } from "./sqlite-maintain.ts";
 import { makeDataFolder, openDatabase, openError } from "./sqlite-open.ts";
 import { latestSoundSnapshot } from "./sqlite-read.ts";
+import { keepRevocation, readRevocations } from "./sqlite-revocations.ts";
 import { logStateOf } from "./sqlite-session.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import type { UndoList } from "./undo-list.ts";
@@ -174,7 +175,7 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
         return store.read(session, from, to, maxBytes);
       }),
 
-    putSnapshot: (sessionId, snapshot) => write((store) => putSnapshot(store, sessionId, snapshot)),
+    putSnapshot: (sessionId, epoch, snapshot) => write((store) => putSnapshot(store, sessionId, epoch, snapshot)),
 
     latestSnapshot: async (sessionId, atMost = Number.POSITIVE_INFINITY) =>
       read((store) => {
@@ -182,9 +183,9 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
         return session && store.reading(session, () => latestSoundSnapshot(store.sql, session, atMost));
       }),
 
-    dropSnapshot: (sessionId, seq) => write((store) => dropSnapshot(store, sessionId, seq)),
+    dropSnapshot: (sessionId, epoch, seq) => write((store) => dropSnapshot(store, sessionId, epoch, seq)),
 
-    trim: (sessionId, throughSeq) => write((store, undo) => trim(store, sessionId, throughSeq, undo)),
+    trim: (sessionId, epoch, throughSeq) => write((store, undo) => trim(store, sessionId, epoch, throughSeq, undo)),
 
     renewEpoch: async (sessionId, expectedEpoch, newEpoch) => {
       const epoch = await write((store, undo) => renewEpoch(store, sessionId, expectedEpoch, newEpoch, undo));
@@ -195,12 +196,18 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
     watch: doorbells.watch,
 
     delete: async (sessionId) => {
-      if (await write((store, undo) => deleteSession(store, sessionId, undo))) doorbells.ring(sessionId);
+      const ended = await write((store, undo) => deleteSession(store, sessionId, undo));
+      if (ended !== "") doorbells.ring(sessionId);
+      return ended;
     },
 
     list: async (prefix, after, limit) => read((store) => store.list(prefix, after, limit)),
 
     secret: (name, proposed) => write((store) => keepSecret(store, name, proposed)),
+
+    revoke: (revocation) => write(({ sql }) => keepRevocation(sql, revocation)),
+
+    revocations: async (after, limit) => read(({ sql }) => readRevocations(sql, after, limit)),
 
     close: async () => {
       if (closed) return;

@@ -15,12 +15,16 @@ export interface Origin {
   answered(clientSeq: number, answer: Refusal | { readonly kind: "repeated"; readonly logged: LoggedMessage }): void;
 }
 
+/** What a client speaks: this contract, or the original one, which has no Join, no Ack and no Heartbeat. */
+export type Dialect = "contract" | "original";
+
 /** A live stream in a room. */
 export class Participant {
   readonly identity: Identity;
   readonly streamId: string;
   /** How its messages come up: on the stream itself, or by `Publish`. */
   readonly carriage: "bidi" | "split";
+  readonly dialect: Dialect;
   readonly reader: Reader;
   readonly rate: Rate;
   readonly joinedAtMs: number;
@@ -43,21 +47,28 @@ export class Participant {
   #answerWaiters: (() => void)[] = [];
   /** When a stream that was told to go away is ended. */
   endsAtMs: number | undefined;
+  /** The last record that its client said to have applied; undefined: it may still speak of what it had before a resync. */
+  #confirmedSeq: number | undefined;
 
   constructor(options: {
     readonly identity: Identity;
     readonly streamId: string;
     readonly carriage: "bidi" | "split";
+    readonly dialect: Dialect;
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
+    /** It begins with a snapshot in place of what its client asked for. */
+    readonly resynced: boolean;
     readonly limits: Limits;
     readonly nowMs: number;
   }) {
     const { limits, nowMs } = options;
+    this.#confirmedSeq = options.resynced ? undefined : 0;
     this.identity = options.identity;
     this.streamId = options.streamId;
     this.carriage = options.carriage;
+    this.dialect = options.dialect;
     this.reader = options.reader;
     this.#skewMs = limits.tokenSkewMs;
     this.#principal = options.principal;
@@ -91,6 +102,18 @@ export class Participant {
 
   get mayWrite(): boolean {
     return this.generation > 0;
+  }
+
+  /**
+   * Whether its client, on this stream, can have applied the records up to `seq`; 0 = it does not say. Nothing is freed or
+   * skipped on its word: a client that is wrong about what it has is told so before it acts on it.
+   */
+  confirms(seq: number): boolean {
+    if (seq === 0) return true;
+    if (seq > this.reader.toldSeq) return this.#confirmedSeq === undefined;
+    if (this.#confirmedSeq !== undefined && seq < this.#confirmedSeq) return false;
+    this.#confirmedSeq = seq;
+    return true;
   }
 
   /** Resolves when each of its messages has been answered. */

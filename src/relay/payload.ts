@@ -34,7 +34,7 @@ export function createControlEncoder(
 ): (payload: RelayPayload, nowMs: number, form: FrameForm) => Uint8Array {
   let who: Uint8Array | undefined;
   return (payload, nowMs, form) => {
-    if (payload.case !== "ack" || form === "json") return encodeControl(identity, payload, nowMs, form);
+    if (payload.case !== "ack" || form !== "binary") return encodeControl(identity, payload, nowMs, form);
     const { sessionId, userId, clientId } = identity;
     who ??= toBinary(SessionMessageSchema, create(SessionMessageSchema, { sessionId, userId, clientId }));
     const said = create(SessionMessageSchema, { timestamp: BigInt(nowMs), payload });

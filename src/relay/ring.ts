@@ -1,3 +1,5 @@
+import type { FrameForm } from "./stream.ts";
+
 /** One frame in the ring. */
 export interface RingEntry {
   readonly frame: Uint8Array;
@@ -24,6 +26,9 @@ export interface Run {
   readonly head: number;
 }
 
+/** The forms that are derived from the binary one. */
+export type DerivedForm = Exclude<FrameForm, "binary">;
+
 interface Segment {
   readonly bytes: Uint8Array;
   used: number;
@@ -34,7 +39,7 @@ interface Segment {
 interface Slot extends RingEntry {
   readonly segment: Segment;
   readonly start: number;
-  json: Uint8Array | undefined;
+  derived: Partial<Record<DerivedForm, Uint8Array>> | undefined;
 }
 
 const firstSegmentBytes = 4 * 1024;
@@ -82,7 +87,7 @@ export class Ring {
     segment.bytes.set(frame, start);
     segment.used += frame.length;
     const kept = segment.bytes.subarray(start, segment.used);
-    this.#slots.push({ ...entry, frame: kept, segment, start, json: undefined });
+    this.#slots.push({ ...entry, frame: kept, segment, start, derived: undefined });
     segment.to = this.end;
     this.#bytes += frame.length;
     while (this.#bytes > this.#maxBytes && this.#first < this.end - 1) this.#dropFirst();
@@ -111,11 +116,13 @@ export class Ring {
     return runs;
   }
 
-  /** The JSON form of an entry: made when it is first asked for, once for all. */
-  json(index: number, derive: (frame: Uint8Array) => Uint8Array): Uint8Array {
+  /** An entry in another form than the binary: made when it is first asked for, once for all. */
+  derived(index: number, form: DerivedForm, derive: (frame: Uint8Array, form: DerivedForm) => Uint8Array): Uint8Array {
     const slot = this.#slot(index);
-    slot.json ??= derive(slot.frame);
-    return slot.json;
+    slot.derived ??= {};
+    const made = slot.derived[form] ?? derive(slot.frame, form);
+    slot.derived[form] = made;
+    return made;
   }
 
   /** The index of the first entry that stands after record `seq`; undefined where the ring no longer reaches there. */

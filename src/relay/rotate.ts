@@ -10,6 +10,8 @@ import {
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { lastClientSeq } from "../session/state.ts";
+import { claimClient } from "./claim.ts";
+import { assertNotRevoked } from "./end-streams.ts";
 import type { Participant } from "./participant.ts";
 import type { Identity, RelayPayload } from "./payload.ts";
 import type { Relay } from "./relay.ts";
@@ -27,8 +29,9 @@ export function tokenStatus(state: TokenState, principal: Principal, reason = ""
   });
 }
 
-/** Of a token that is not good here, and of a session that has no place for one more who writes. */
-const refusals: ReadonlySet<string> = new Set(["unauthenticated", "resource_exhausted"]);
+/** Of a token that is not good here or cannot be judged now, and of a session that has no place for one more who writes. */
+const isRefusal = ({ code, reason }: BatonError) =>
+  code === "unauthenticated" || code === "resource_exhausted" || reason === "KEYS_UNAVAILABLE";
 
 /** Checks a new token for a client and, when it is good, puts it in force at once. The answer is a `TokenStatus`. */
 export async function rotateToken(
@@ -46,7 +49,7 @@ export async function rotateToken(
     if (participant !== undefined) await putInForce(relay, room, participant, next);
     return { case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, next) };
   } catch (error) {
-    if (!(error instanceof BatonError) || !refusals.has(error.code)) throw error;
+    if (!(error instanceof BatonError) || !isRefusal(error)) throw error;
     logger.info("token rotation refused", { session: identity.sessionId, user: identity.userId, reason: error.reason });
     return { case: "tokenStatus", value: tokenStatus(TokenState.REJECTED, current, error.message) };
   }
@@ -59,23 +62,20 @@ export async function putInForce(
   participant: Participant,
   principal: Principal,
 ): Promise<void> {
-  const { sessionId, userId, clientId, key } = participant.identity;
+  const { key } = participant.identity;
   const writes = mayWrite(principal.scopes);
   if (writes && participant.generation === 0 && room.count((other) => other.mayWrite) >= relay.limits.writers) {
     throw new BatonError("SESSION_FULL");
   }
+  assertNotRevoked(relay, principal);
   room.renew(participant, principal);
   if (!writes) {
     room.tell(room.roster.left(key));
     return;
   }
   if (participant.generation === 0) {
-    const claim = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
-    if (claim.epoch !== room.state.epoch) {
-      room.fail(new BatonError("EPOCH_CHANGED"));
-      return;
-    }
-    if (!room.participants.has(participant.streamId)) return;
+    const claim = await claimClient(relay, room, participant.identity);
+    if (claim === undefined || !room.participants.has(participant.streamId)) return;
     participant.generation = claim.generation;
     participant.reader.ackFrom = lastClientSeq(room.state, key) + 1;
   }

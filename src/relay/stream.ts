@@ -1,8 +1,11 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { BatonError } from "../session/reasons.ts";
 
-/** Which encoding of a message a peer takes. Both are enveloped alike: a byte of flags, four of length, the message. */
-export type FrameForm = "binary" | "json";
+/**
+ * Which form of a frame a peer takes. All are enveloped alike: a byte of flags, four of length, the message. "text" is the
+ * binary frame, its envelope with it, in base64.
+ */
+export type FrameForm = "binary" | "json" | "text";
 
 /**
  * The way down to one peer. It takes whole enveloped frames, ready to be written, and never encodes or queues one
@@ -16,13 +19,18 @@ export interface Outlet {
    * (it resolves as well when the peer is gone; it never rejects). After `end` or the peer's going it does nothing.
    */
   write(frames: Uint8Array): Promise<void> | undefined;
+  /**
+   * Of an outlet that writes in pieces what it is given at once: when the peer last took one, ms since the Unix epoch.
+   * Whoever takes pieces is slow, and not gone.
+   */
+  readonly tookPieceAtMs?: number;
   /** Ends the stream, once: with OK, or with the error, its reason as a `Fault` in the error's details. */
   end(error?: BatonError): void;
 }
 
 export interface Inbound<I extends DescMessage> {
   readonly message: MessageShape<I>;
-  /** Bytes that it took on the wire, envelope included. */
+  /** Bytes of the message, decompressed, and of its envelope. */
   readonly bytes: number;
 }
 

@@ -35,6 +35,8 @@ export interface RelayConfig {
   readonly issuer?: string | undefined;
   /** What the claim `aud` must be or contain; left out: anything. */
   readonly audience?: string | undefined;
+  /** Of web pages that may call, as browsers send it; left out: none but the relay's own. */
+  readonly allowedOrigins?: readonly string[] | undefined;
   /** Signs resume tokens, at least 32 bytes; left out: one that is kept in the log's store. */
   readonly resumeSecret?: Uint8Array | undefined;
   readonly limits: Limits;
@@ -54,7 +56,7 @@ const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
-  const { host, port, grpcPort, tls, limits, keys, issuer, audience, resumeSecret } = config;
+  const { host, port, grpcPort, tls, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
   const log = await openLog(config);
   const servers: RunningServer[] = [];
   try {
@@ -68,6 +70,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       keys,
       issuer,
       audience,
+      allowedOrigins,
       resumeSecret,
     });
     const { readiness } = running;

@@ -45,11 +45,12 @@ export function admitComment(
   }
   const present = state.comments.get(id);
   if (present === undefined && sent.deleted) return refuse("COMMENT_INVALID", "there is no such comment");
-  if (present !== undefined && !mayReplace(writer, present, sent)) return refuse("COMMENT_FORBIDDEN");
   const path = sent.filePath === "" ? (present?.path ?? "") : sent.filePath;
   const place = sent.deleted || keepsPlace(present, sent) ? present : placeOf(state, path, sent, limits);
   if (place === undefined) return refuse("COMMENT_INVALID", "a comment needs the line that it is about");
   if (isRefusal(place)) return place;
+  const isOwn = present === undefined || writer.isAdmin || writer.userId === present.userId;
+  if (!isOwn && !changesResolvedAlone(present, sent, place)) return refuse("COMMENT_FORBIDDEN");
   const growth = sent.text.length + commentOverheadUnits - (present === undefined ? 0 : commentUnits(present));
   if (!sent.deleted && state.units + growth > limits.sessionBytes) {
     return refuse("DOCUMENT_TOO_LARGE", `the session's text would be larger than ${limits.sessionBytes}`);
@@ -72,10 +73,15 @@ function isIdValid(id: string): boolean {
   return id.length <= maxIdLength && !controlCharacter.test(id) && isWellFormed(id);
 }
 
-function mayReplace(writer: CommentWriter, present: CommentState, sent: Comment): boolean {
-  if (writer.isAdmin || writer.userId === present.userId) return true;
+/** Whoever sends a comment back as it was told to them, but for `resolved`, changes nothing that its author wrote. */
+function changesResolvedAlone(
+  present: CommentState,
+  sent: Comment,
+  place: Pick<CommentState, "path" | "line">,
+): boolean {
   const keepsParent = sent.parentId === "" || sent.parentId === present.parentId;
-  return !sent.deleted && sent.text === present.text && keepsParent && keepsPlace(present, sent);
+  const isThere = place.path === present.path && place.line === present.line;
+  return !sent.deleted && sent.text === present.text && keepsParent && isThere;
 }
 
 function keepsPlace(present: CommentState | undefined, sent: Comment): boolean {

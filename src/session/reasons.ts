@@ -39,13 +39,21 @@ export const reasons = {
   DEADLINE: entry("deadline_exceeded", Action.RECONNECT, "the deadline that the client set has passed"),
   MESSAGE_TOO_LARGE: entry("resource_exhausted", Action.STOP, "the message is larger than allowed; send less at once"),
   MALFORMED: entry("invalid_argument", Action.STOP, "the bytes are not a message of this contract"),
+  // The code is what gRPC's specification and Connect's conformance tests ask for, though the fault is the client's.
+  ENCODING_MISSING: entry("internal", Action.STOP, "a message is compressed, but the call names no encoding"),
   TOKEN_INVALID: entry("unauthenticated", Action.REAUTHENTICATE, "send a valid token: Authorization: Bearer <jwt>"),
   TOKEN_EXPIRED: entry("unauthenticated", Action.REAUTHENTICATE, "token expired; come back with a new one"),
   TOKEN_REVOKED: entry("unauthenticated", Action.REAUTHENTICATE, "the token was revoked; come back with a new one"),
+  KEYS_UNAVAILABLE: entry(
+    "unavailable",
+    Action.RECONNECT,
+    "the keys that tokens are checked with cannot be had; try again",
+  ),
   RESUME_TOKEN_INVALID: entry("unauthenticated", Action.RESYNC, "resume token is not valid; join without it"),
   RESUME_FORBIDDEN: entry("permission_denied", Action.STOP, "resume token was issued for another subject"),
   SUPERSEDED: entry("aborted", Action.STOP, "a newer stream of this client took over"),
   SLOW_CONSUMER: entry("resource_exhausted", Action.RECONNECT, "the client read too slowly; resume on a new stream"),
+  ORIGIN_FORBIDDEN: entry("permission_denied", Action.STOP, "pages of this origin may not call this relay"),
   SESSION_FORBIDDEN: entry(
     "permission_denied",
     Action.STOP,
@@ -60,6 +68,7 @@ export const reasons = {
   LOG_DAMAGED: entry("data_loss", Action.STOP, "a stored record of this session is damaged; it is kept aside"),
   INTERNAL: entry("internal", Action.RECONNECT, "a fault of the relay; its log names this stream"),
   // Refusals of a call or of a message.
+  REQUEST_INVALID: entry("invalid_argument", Action.STOP, "the request's fields do not say what is to be done"),
   SESSION_ID_INVALID: entry(
     "invalid_argument",
     Action.STOP,
@@ -79,6 +88,11 @@ export const reasons = {
   ),
   PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload that this relay knows"),
   PAYLOAD_UNEXPECTED: entry("invalid_argument", Action.DROP, "only the relay sends this payload"),
+  HEARTBEAT_INVALID: entry(
+    "invalid_argument",
+    Action.DROP,
+    "received_seq names a record that the stream was not sent, or one before the last that it named",
+  ),
   CLIENT_SEQ_REUSED: entry("invalid_argument", Action.DROP, "the client_seq was used with another content"),
   OUT_OF_ORDER: entry("failed_precondition", Action.RETRY, "the client_seq is not the next one"),
   PATH_INVALID: entry(

@@ -8,7 +8,7 @@ import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { bytesOf, integerOf, type SqlConnection } from "../../src/durable/sqlite-driver.ts";
 import { BatonError } from "../../src/session/reasons.ts";
-import { alice, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
+import { alice, epochOf, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
 import { makeFolder } from "./sqlite-folder.ts";
 
 const driver = await loadDefaultDriver();
@@ -57,8 +57,8 @@ async function assertSetAside(log: SessionLog, sessionId: string, epoch: string)
   await rejectsWith(append(), "LOG_DAMAGED");
   await rejectsWith(log.claim(sessionId, alice, "x"), "LOG_DAMAGED");
   await rejectsWith(log.read(sessionId, 150, 150, 1), "LOG_DAMAGED");
-  await rejectsWith(log.putSnapshot(sessionId, { seq: 1, bytes: new Uint8Array(1) }), "LOG_DAMAGED");
-  await rejectsWith(log.trim(sessionId, 1), "LOG_DAMAGED");
+  await rejectsWith(log.putSnapshot(sessionId, epoch, { seq: 1, bytes: new Uint8Array(1) }), "LOG_DAMAGED");
+  await rejectsWith(log.trim(sessionId, epoch, 1), "LOG_DAMAGED");
   await rejectsWith(log.renewEpoch(sessionId, epoch, "x"), "LOG_DAMAGED");
 }
 
@@ -180,7 +180,7 @@ describe("SQLite log and its files", () => {
     const log = await open(path);
     await fill(log, "gone", 300);
     await fill(log, "gone", 3);
-    await log.putSnapshot("gone", { seq: 300, bytes: new Uint8Array(9) });
+    await log.putSnapshot("gone", epochOf("gone"), { seq: 300, bytes: new Uint8Array(9) });
     await log.delete("gone");
     await fill(log, "kept", 3);
     await log.close();
@@ -233,11 +233,11 @@ describe("SQLite log and its files", () => {
     const log = await open(path);
     await fill(log, "s", 1);
     await log.close();
-    alter(path, (db) => db.exec("PRAGMA user_version = 2"));
+    alter(path, (db) => db.exec("PRAGMA user_version = 3"));
     const before = readFileSync(path);
     const message = await refusal(open(path));
     assert.deepEqual(readFileSync(path), before);
-    assert.match(message, /baton\.db was written by a newer Baton \(format 2; this one reads up to 1\)/);
+    assert.match(message, /baton\.db was written by a newer Baton \(format 3; this one reads up to 2\)/);
     alter(path, (db) => db.exec("PRAGMA user_version = 1"));
     const again = await open(path);
     assert.equal((await again.describe("s"))?.head, 1);

@@ -54,18 +54,25 @@ describe("comments", () => {
   test("CM4 anybody who may comment resolves one, and changes nothing else of it", () => {
     const session = reviewed();
     session.send("ann", note({ text: "why?", parentId: "root" }));
+    session.send("ann", edit({ filePath: "b.ts", lineNumber: 1, content: "one\ntwo" }));
     for (const sent of [
-      note({ text: "why?", resolved: true, lineNumber: 2 }),
+      note({ text: "why?", resolved: true, lineNumber: 1 }),
+      note({ text: "", resolved: true }),
       note({ text: "why? ", resolved: true }),
-      note({ text: "why?", resolved: true, filePath: "b.ts" }),
+      note({ text: "why?", resolved: true, filePath: "b.ts", lineNumber: 2 }),
       note({ text: "why?", resolved: true, parentId: "elsewhere" }),
     ]) {
       assert.equal(session.outcome("bob", sent), "COMMENT_FORBIDDEN");
     }
     assert.equal(session.outcome("bob", note({ text: "why?", resolved: true, parentId: "root" })), "admitted");
     const before = session.state.comments.get("n1");
+    session.send("bob", insert(1, 0, "zero\n"));
+    // As it was told to them, at its line of either version.
+    assert.equal(session.outcome("cyd", note({ text: "why?", resolved: true, lineNumber: 2, version: 1 })), "admitted");
+    assert.equal(session.outcome("bob", note({ text: "why?", resolved: true, lineNumber: 3 })), "admitted");
+    assert.equal(session.outcome("bob", note({ text: "why?", lineNumber: 2 })), "COMMENT_FORBIDDEN");
     assert.equal(session.outcome("cyd", note({ text: "why?", filePath: "" })), "admitted");
-    assert.deepEqual(session.state.comments.get("n1"), { ...before, resolved: false });
+    assert.deepEqual(session.state.comments.get("n1"), { ...before, line: 3, resolved: false });
   });
 
   test("CM5 line 0 in a replacement keeps the place, also where the comment has moved", () => {

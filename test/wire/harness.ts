@@ -8,7 +8,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import type { StreamCall, StreamHandler } from "../../src/relay/stream.ts";
-import { encodeFrame, jsonFrameFrom } from "../../src/relay/wire/envelope.ts";
+import { encodeFrame, frameInForm } from "../../src/relay/wire/envelope.ts";
 import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
@@ -45,7 +45,7 @@ export const echo: StreamHandler<Input> = async ({ inbound, outlet }) => {
   await outlet.write(encodeFrame(SessionMessageSchema, heartbeat, outlet.form));
   for await (const { message } of inbound) {
     const frame = encodeFrame(SessionMessageSchema, message, "binary");
-    await outlet.write(outlet.form === "binary" ? frame : jsonFrameFrom(SessionMessageSchema, frame));
+    await outlet.write(frameInForm(SessionMessageSchema, frame, outlet.form));
   }
 };
 

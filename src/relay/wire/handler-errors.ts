@@ -11,6 +11,7 @@ import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { BatonError } from "../../session/reasons.ts";
 import type { SendTrailers } from "./body.ts";
+import { acceptedEncodings } from "./compression.ts";
 import { envelopeBytes } from "./envelope.ts";
 import { batonErrorFrom, connectErrorFrom } from "./errors.ts";
 import type { ReportError } from "./handler-admission.ts";
@@ -119,9 +120,11 @@ function nameError(error: ConnectError, { streamId, report }: HandlerCall): Bato
 }
 
 /** connect-es calls a binary message that it cannot read an internal error, and a missing one unimplemented. */
-const malformed = /^(?:parse binary|received compressed envelope|protocol error)\b/;
+const malformed = /^(?:parse binary|protocol error)\b/;
+const unnamedEncoding = /^received compressed envelope\b/;
 
 function reasonOf({ code, rawMessage }: ConnectError, streamId: string): BatonError {
+  if (unnamedEncoding.test(rawMessage)) return new BatonError("ENCODING_MISSING");
   if (code === Code.InvalidArgument || malformed.test(rawMessage)) {
     return new BatonError("MALFORMED", "the request cannot be read as a call of this method");
   }
@@ -131,7 +134,7 @@ function reasonOf({ code, rawMessage }: ConnectError, streamId: string): BatonEr
     case Code.DeadlineExceeded:
       return new BatonError("DEADLINE");
     case Code.Unimplemented:
-      return new BatonError("PROTOCOL_UNSUPPORTED", "unknown compression; supported encodings: identity");
+      return new BatonError("PROTOCOL_UNSUPPORTED", `unknown compression; supported encodings: ${acceptedEncodings}`);
     default:
       return new BatonError("INTERNAL", `internal error; stream ${streamId}`);
   }

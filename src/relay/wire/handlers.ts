@@ -7,8 +7,12 @@ import {
 } from "@connectrpc/connect/protocol";
 import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import type { CallContext, WireBindings, WireEndpoint } from "./endpoint.ts";
+import { jsonReading } from "./envelope.ts";
 import { admitErrors, type ReportError, streamIdKey } from "./handler-admission.ts";
+import { compressionOptions, tellEncodings } from "./handler-compression.ts";
 import { nameErrors } from "./handler-errors.ts";
+import { withKnownFlags } from "./handler-flags.ts";
+import { throughText } from "./handler-text.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
 import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
@@ -34,13 +38,15 @@ export function createHandlerEndpoints(
 ): readonly WireEndpoint[] {
   const router = createConnectRouter({
     readMaxBytes: maxMessageBytes,
+    ...compressionOptions,
     maxTimeoutMs: maxTimerMs,
+    jsonOptions: jsonReading,
     interceptors: [admitErrors(report)],
   });
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, context) => answer(handler, request, context, report),
+    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, report)),
   }));
 }
 
@@ -54,12 +60,12 @@ async function answer(
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
   const response = await handler({
-    ...universalServerRequestFromFetch(request, {}),
+    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
     contextValues: createContextValues().set(streamIdKey, streamId),
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, context, contentTypesOf(handler.method, context));
-  return universalServerResponseToFetch(await nameErrors(response, { streamId, sendTrailers, report }));
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, { streamId, sendTrailers, report })));
 }
 
 /** Connect alone speaks of one message otherwise than of a stream. */

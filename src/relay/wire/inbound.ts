@@ -1,13 +1,18 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm, Inbound } from "../stream.ts";
+import { createBase64Decoder } from "./base64.ts";
+import type { Decompress } from "./compression.ts";
 import { decodeMessage, envelopeBytes } from "./envelope.ts";
 import { createEnvelopeReader } from "./envelope-reader.ts";
 
 export interface InboundOptions<I extends DescMessage> {
   readonly schema: I;
   readonly form: FrameForm;
+  /** The largest message taken, in bytes, without its envelope, compressed and not. */
   readonly maxMessageBytes: number;
+  /** Undefined: no message is compressed. */
+  readonly decompress?: Decompress | undefined;
   /** The call's. When it aborts, the body is let go, and whoever waits is rejected with its reason. */
   readonly signal: AbortSignal;
   /** The body broke off: the peer is gone. */
@@ -22,8 +27,9 @@ export function createInbound<I extends DescMessage>(
   body: ReadableStream<Uint8Array> | null,
   options: InboundOptions<I>,
 ): AsyncIterableIterator<Inbound<I>> {
-  const { schema, form, signal } = options;
-  const envelopes = createEnvelopeReader(options.maxMessageBytes);
+  const { schema, form, maxMessageBytes, decompress, signal } = options;
+  const envelopes = createEnvelopeReader(maxMessageBytes, decompress !== undefined);
+  const base64 = form === "text" ? createBase64Decoder() : undefined;
   let reader = body?.getReader();
   let readAhead: Uint8Array | undefined;
   let isEnded = reader === undefined;
@@ -66,11 +72,12 @@ export function createInbound<I extends DescMessage>(
       const data = envelopes.take();
       if (data !== undefined) return data;
       if (readAhead !== undefined) {
-        envelopes.push(readAhead);
+        envelopes.push(base64 === undefined ? readAhead : base64.decode(readAhead));
         readAhead = undefined;
         read();
       } else if (isEnded) {
-        if (envelopes.isIncomplete) throw new BatonError("MALFORMED", "the body ends within a message");
+        if (envelopes.isIncomplete || base64?.isIncomplete)
+          throw new BatonError("MALFORMED", "the body ends within a message");
         return undefined;
       } else {
         await new Promise<void>((resolve) => {
@@ -87,8 +94,12 @@ export function createInbound<I extends DescMessage>(
     },
     async next() {
       try {
-        const data = await nextData();
+        let data = await nextData();
         if (data === undefined) return { done: true, value: undefined };
+        if (envelopes.isCompressed && decompress !== undefined) {
+          data = await decompress(data, maxMessageBytes);
+          if (signal.aborted) throw signal.reason;
+        }
         return {
           done: false,
           value: { message: decodeMessage(schema, data, form), bytes: envelopeBytes + data.length },

@@ -1,6 +1,6 @@
 // Connect's streams: https://connectrpc.com/docs/protocol#streaming-rpcs
-import { Code, ConnectError } from "@connectrpc/connect";
-import { compressionNegotiate, encodeEnvelope } from "@connectrpc/connect/protocol";
+import type { ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import {
   contentTypeStreamJson,
   contentTypeStreamProto,
@@ -17,6 +17,7 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
+import { acceptedEncodings, type Decompress, parseEncoding } from "./compression.ts";
 import { connectErrorFrom } from "./errors.ts";
 import type { EncodedEnd } from "./protocol.ts";
 
@@ -36,16 +37,14 @@ export function parseDeadlineMs(headers: Headers): number | undefined {
   return timeoutMs;
 }
 
-export function assertUncompressed(headers: Headers): void {
-  const { error } = compressionNegotiate([], headers.get(headerStreamEncoding), null, headerStreamAcceptEncoding);
-  if (error === undefined) return;
-  throw new BatonError("PROTOCOL_UNSUPPORTED", "unknown compression; supported encodings: identity");
+export function parseCompression(headers: Headers): Decompress | undefined {
+  return parseEncoding(headers.get(headerStreamEncoding));
 }
 
 export function responseHeaders(form: FrameForm): Headers {
   return new Headers([
     [headerContentType, form === "binary" ? contentTypeStreamProto : contentTypeStreamJson],
-    [headerStreamAcceptEncoding, "identity"],
+    [headerStreamAcceptEncoding, acceptedEncodings],
   ]);
 }
 
@@ -57,8 +56,7 @@ export function encodeEnd(error: BatonError | undefined): EncodedEnd {
 }
 
 /** Clients of streams go by the status alone; people and unary clients read the body. */
-export function refuse(status: number, message: string): Response {
-  const error = new ConnectError(message, Code.Unimplemented);
+export function refuse(status: number, error: ConnectError): Response {
   return new Response(JSON.stringify(errorToJson(error, undefined)), {
     status,
     headers: { [headerContentType]: contentTypeUnaryJson },

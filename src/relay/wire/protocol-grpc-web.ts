@@ -1,6 +1,6 @@
 // gRPC-Web: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
-import { Code, ConnectError } from "@connectrpc/connect";
-import { compressionNegotiate, encodeEnvelope } from "@connectrpc/connect/protocol";
+import type { ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import {
   contentTypeJson,
   contentTypeProto,
@@ -16,6 +16,7 @@ import {
 } from "@connectrpc/connect/protocol-grpc-web";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
+import { acceptedEncodings, type Decompress, parseEncoding } from "./compression.ts";
 import { connectErrorFrom } from "./errors.ts";
 import type { EncodedEnd } from "./protocol.ts";
 
@@ -23,7 +24,7 @@ export const protocolName = "grpc-web";
 
 export const streamContentTypes = [contentTypeProto, contentTypeJson];
 
-/** The text form (base64) is not served here. */
+/** The text form is in protocol-grpc-web-text.ts. */
 export function matchForm(contentType: string | null): FrameForm | undefined {
   const type = parseContentType(contentType);
   if (type === undefined || type.text) return undefined;
@@ -36,16 +37,14 @@ export function parseDeadlineMs(headers: Headers): number | undefined {
   return timeoutMs;
 }
 
-export function assertUncompressed(headers: Headers): void {
-  const { error } = compressionNegotiate([], headers.get(headerEncoding), null, headerAcceptEncoding);
-  if (error === undefined) return;
-  throw new BatonError("PROTOCOL_UNSUPPORTED", "unknown compression; supported encodings: identity");
+export function parseCompression(headers: Headers): Decompress | undefined {
+  return parseEncoding(headers.get(headerEncoding));
 }
 
 export function responseHeaders(form: FrameForm): Headers {
   return new Headers([
     [headerContentType, form === "binary" ? contentTypeProto : contentTypeJson],
-    [headerAcceptEncoding, "identity"],
+    [headerAcceptEncoding, acceptedEncodings],
   ]);
 }
 
@@ -55,10 +54,7 @@ export function encodeEnd(error: BatonError | undefined): EncodedEnd {
 }
 
 /** The status stands in the headers: there is no stream whose end could carry it. */
-export function refuse(status: number, message: string): Response {
-  const headers = setTrailerStatus(
-    new Headers({ [headerContentType]: contentTypeProto }),
-    new ConnectError(message, Code.Unimplemented),
-  );
+export function refuse(status: number, error: ConnectError): Response {
+  const headers = setTrailerStatus(new Headers({ [headerContentType]: contentTypeProto }), error);
   return new Response(null, { status, headers });
 }

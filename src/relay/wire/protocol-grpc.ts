@@ -1,5 +1,5 @@
 // gRPC: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import {
   contentTypeJson,
   contentTypeProto,
@@ -10,11 +10,12 @@ import {
 } from "@connectrpc/connect/protocol-grpc";
 import type { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
+import { acceptedEncodings } from "./compression.ts";
 import { connectErrorFrom } from "./errors.ts";
 import type { EncodedEnd } from "./protocol.ts";
 
 /** gRPC-Web has these headers from here, unchanged. */
-export { assertUncompressed, parseDeadlineMs } from "./protocol-grpc-web.ts";
+export { parseCompression, parseDeadlineMs } from "./protocol-grpc-web.ts";
 
 export const protocolName = "grpc";
 
@@ -29,7 +30,7 @@ export function matchForm(contentType: string | null): FrameForm | undefined {
 export function responseHeaders(form: FrameForm): Headers {
   return new Headers([
     [headerContentType, form === "binary" ? contentTypeProto : contentTypeJson],
-    [headerAcceptEncoding, "identity"],
+    [headerAcceptEncoding, acceptedEncodings],
   ]);
 }
 
@@ -38,10 +39,7 @@ export function encodeEnd(error: BatonError | undefined): EncodedEnd {
 }
 
 /** What gRPC calls trailers-only. An unknown method is 200 in it: of a 404 some clients read no further. */
-export function refuse(status: number, message: string): Response {
-  const headers = setTrailerStatus(
-    new Headers({ [headerContentType]: contentTypeProto }),
-    new ConnectError(message, Code.Unimplemented),
-  );
+export function refuse(status: number, error: ConnectError): Response {
+  const headers = setTrailerStatus(new Headers({ [headerContentType]: contentTypeProto }), error);
   return new Response(null, { status: status === 404 ? 200 : status, headers });
 }

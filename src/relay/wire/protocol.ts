@@ -1,5 +1,7 @@
+import type { ConnectError } from "@connectrpc/connect";
 import type { BatonError } from "../../session/reasons.ts";
 import type { FrameForm } from "../stream.ts";
+import type { Decompress } from "./compression.ts";
 
 /** How a stream ends on the wire: an enveloped end behind its messages, or trailers behind its body. */
 export interface EncodedEnd {
@@ -16,11 +18,11 @@ export interface WireProtocol {
   matchForm(contentType: string | null): FrameForm | undefined;
   /** Undefined: no deadline was set. Throws `MALFORMED`. */
   parseDeadlineMs(headers: Headers): number | undefined;
-  /** Throws `PROTOCOL_UNSUPPORTED` where the request's messages are compressed: no compression is served yet. */
-  assertUncompressed(headers: Headers): void;
+  /** How the request's messages are compressed; undefined: they are not. Throws `PROTOCOL_UNSUPPORTED`. */
+  parseCompression(headers: Headers): Decompress | undefined;
   responseHeaders(form: FrameForm): Headers;
   /** The end of a stream: OK, or the error with its `Fault`. */
   encodeEnd(error: BatonError | undefined): EncodedEnd;
-  /** An answer instead of a stream, for what HTTP's own status says: 404, 405, 415. */
-  refuse(status: number, message: string): Response;
+  /** An answer instead of a stream, for what HTTP's own status says: 403, 404, 405, 415. */
+  refuse(status: number, error: ConnectError): Response;
 }

@@ -4,8 +4,9 @@ import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import * as protocolGrpc from "./protocol-grpc.ts";
 import * as protocolGrpcWeb from "./protocol-grpc-web.ts";
+import * as protocolGrpcWebText from "./protocol-grpc-web-text.ts";
 
-const withoutTrailers: readonly WireProtocol[] = [protocolConnect, protocolGrpcWeb];
+const withoutTrailers: readonly WireProtocol[] = [protocolConnect, protocolGrpcWeb, protocolGrpcWebText];
 const withTrailers: readonly WireProtocol[] = [...withoutTrailers, protocolGrpc];
 
 /** What a listener can carry: native gRPC ends in trailers. */

@@ -1,6 +1,8 @@
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { headerGrpcMessage, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
+import { BatonError } from "../../session/reasons.ts";
 import type { WireBindings } from "./endpoint.ts";
+import { connectErrorFrom } from "./errors.ts";
 import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import * as protocolGrpc from "./protocol-grpc.ts";
@@ -10,11 +12,13 @@ import { matchProtocol } from "./protocols.ts";
 const speak = (request: Request, bindings: WireBindings): WireProtocol =>
   matchProtocol(request, bindings)?.protocol ?? protocolConnect;
 
+const unimplemented = (message: string) => new ConnectError(message, Code.Unimplemented);
+
 export const refusePath = (request: Request, bindings: WireBindings): Response =>
-  refuseNativeGrpc(request, bindings) ?? speak(request, bindings).refuse(404, "there is no such method");
+  refuseNativeGrpc(request, bindings) ?? speak(request, bindings).refuse(404, unimplemented("there is no such method"));
 
 export function refuseVerb(request: Request, bindings: WireBindings, allowed: string): Response {
-  const response = speak(request, bindings).refuse(405, `this method is called by ${allowed}`);
+  const response = speak(request, bindings).refuse(405, unimplemented(`this method is called by ${allowed}`));
   response.headers.set("allow", allowed);
   return response;
 }
@@ -24,10 +28,13 @@ export function refuseContentType(request: Request, bindings: WireBindings, supp
   if (native !== undefined) return native;
   // Of gRPC, then, it is an encoding that is not served.
   const protocol = isNativeGrpc(request) ? protocolGrpc : protocolConnect;
-  const response = protocol.refuse(415, `this method speaks ${supported.join(", ")}`);
+  const response = protocol.refuse(415, unimplemented(`this method speaks ${supported.join(", ")}`));
   response.headers.set("accept-post", supported.join(", "));
   return response;
 }
+
+export const refuseOrigin = (request: Request, bindings: WireBindings): Response =>
+  speak(request, bindings).refuse(403, connectErrorFrom(new BatonError("ORIGIN_FORBIDDEN")));
 
 const isNativeGrpc = (request: Request) =>
   /^application\/grpc(?:$|[+; ])/i.test(request.headers.get("content-type") ?? "");

@@ -2,6 +2,7 @@ import type { DescMethodStreaming } from "@bufbuild/protobuf";
 import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm, Inbound, StreamCall, StreamHandler } from "../stream.ts";
 import type { BodySource } from "./body.ts";
+import type { Decompress } from "./compression.ts";
 import type { CallContext, WireEndpoint } from "./endpoint.ts";
 import { admitError } from "./errors.ts";
 import { createInbound, exactlyOne } from "./inbound.ts";
@@ -47,9 +48,10 @@ export function createStreamEndpoint<M extends DescMethodStreaming>(
       }
       const { protocol, form } = matched;
       try {
-        protocol.assertUncompressed(request.headers);
+        const decompress = protocol.parseCompression(request.headers);
         const deadlineMs = protocol.parseDeadlineMs(request.headers);
-        const source = openCall(method, handler, options, { request, context, protocol, form, deadlineMs });
+        const call = { request, context, protocol, form, decompress, deadlineMs };
+        const source = openCall(method, handler, options, call);
         return new Response(context.openBody(source), { headers: protocol.responseHeaders(form) });
       } catch (error) {
         const known = admitError(error, context.streamId);
@@ -68,6 +70,7 @@ interface CallRequest {
   readonly context: CallContext;
   readonly protocol: WireProtocol;
   readonly form: FrameForm;
+  readonly decompress: Decompress | undefined;
   readonly deadlineMs: number | undefined;
 }
 
@@ -75,7 +78,7 @@ function openCall<M extends DescMethodStreaming>(
   method: M,
   handler: StreamHandler<M["input"]>,
   options: StreamEndpointOptions,
-  { request, context, protocol, form, deadlineMs }: CallRequest,
+  { request, context, protocol, form, decompress, deadlineMs }: CallRequest,
 ): BodySource {
   const { streamId, sendTrailers } = context;
   const peer = request.signal;
@@ -107,7 +110,8 @@ function openCall<M extends DescMethodStreaming>(
     deadlineMs === undefined || deadlineMs > maxTimerMs ? undefined : setTimeout(expire, Math.max(deadlineMs, 0));
   peer.addEventListener("abort", gone, { once: true });
   const { maxMessageBytes } = options;
-  const messages = createInbound(request.body, { schema: method.input, form, maxMessageBytes, signal, gone });
+  const schema = method.input;
+  const messages = createInbound(request.body, { schema, form, maxMessageBytes, decompress, signal, gone });
   unserved = { headers: request.headers, messages };
   if (peer.aborted) gone();
 

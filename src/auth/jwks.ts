@@ -1,0 +1,135 @@
+import { getLogger } from "@logtape/logtape";
+import { assertNever, BatonError } from "../session/reasons.ts";
+import { fetchJwks, type JwksLocation } from "./jwks-fetch.ts";
+import { importPublishedSet } from "./key-jwk.ts";
+import { createKeySet, type KeySource, publicKeyAlgorithms, type VerificationKey } from "./keys.ts";
+
+const logger = getLogger(["baton", "keys"]);
+
+/** A set as old as this is asked for anew: how long a key that its issuer took out goes on to be good. */
+const refreshMs = 5 * 60_000;
+/** Between two requests, whatever asks for them: tokens that name unknown keys cost nothing to make. */
+const cooldownMs = 30_000;
+/** The same while there are no keys, and nobody comes in: an issuer that starts beside the relay is soon there. */
+const cooldownWithoutKeysMs = 5_000;
+/** How long keys are used that cannot be asked for anew: an issuer that is down over a night sends nobody away. */
+const maxAgeMs = 24 * 60 * 60_000;
+
+/** An issuer's keys, by the URL of its JWK set (RFC 7517 section 5). They are first asked for when it is first tended. */
+export function createJwks(location: JwksLocation): KeySource {
+  return new Jwks(location);
+}
+
+interface Held {
+  /** As it was fetched: one that has not changed is not imported anew. */
+  readonly text: string;
+  readonly set: KeySource;
+  readonly fetchedAtMs: number;
+}
+
+type Condition = "untried" | "current" | "stale" | "absent";
+
+/**
+ * Own, because `createRemoteJWKSet` of jose 6 drops keys that are stale although the issuer is down, asks a failing issuer
+ * once for each token, and has a clock of its own.
+ */
+class Jwks implements KeySource {
+  readonly algorithms: ReadonlySet<string> = new Set(publicKeyAlgorithms);
+  readonly #location: JwksLocation;
+  #held: Held | undefined;
+  #attemptedAtMs: number | undefined;
+  #attempt: Promise<void> | undefined;
+  #condition: Condition = "untried";
+
+  constructor(location: JwksLocation) {
+    this.#location = location;
+  }
+
+  async find(algorithm: string, kid: string | undefined, nowMs: number): Promise<readonly VerificationKey[]> {
+    const known = await this.#lookUp(algorithm, kid, nowMs);
+    if (known.length > 0) return known;
+    // The issuer may have a new key. Whoever asks for one at the same time waits for the same answer.
+    await (this.#attempt ?? (this.#waitMs(nowMs) === 0 ? this.#try(nowMs) : undefined));
+    const found = await this.#lookUp(algorithm, kid, nowMs);
+    if (found.length > 0 || this.#condition === "current") return found;
+    throw new BatonError("KEYS_UNAVAILABLE", undefined, { retryAfterMs: Math.max(1, this.#waitMs(nowMs)) });
+  }
+
+  async tend(nowMs: number): Promise<void> {
+    const ageMs = this.#ageMs(nowMs);
+    const isFresh = this.#condition === "current" && ageMs >= 0 && ageMs < refreshMs;
+    if (isFresh || this.#attempt !== undefined || this.#waitMs(nowMs) > 0) return;
+    await this.#try(nowMs);
+  }
+
+  async #lookUp(algorithm: string, kid: string | undefined, nowMs: number): Promise<readonly VerificationKey[]> {
+    const held = this.#ageMs(nowMs) < maxAgeMs ? this.#held : undefined;
+    return held === undefined ? [] : await held.set.find(algorithm, kid, nowMs);
+  }
+
+  /** Infinite where there are no keys, negative after a clock that was set back. */
+  #ageMs(nowMs: number): number {
+    return this.#held === undefined ? Number.POSITIVE_INFINITY : nowMs - this.#held.fetchedAtMs;
+  }
+
+  /** Until it may be asked again. After a clock that was set back: at once, and then as ever. */
+  #waitMs(nowMs: number): number {
+    const sinceMs = this.#attemptedAtMs === undefined ? -1 : nowMs - this.#attemptedAtMs;
+    if (sinceMs < 0) return 0;
+    return Math.max(0, (this.#ageMs(nowMs) < maxAgeMs ? cooldownMs : cooldownWithoutKeysMs) - sinceMs);
+  }
+
+  /** Never rejects. */
+  #try(nowMs: number): Promise<void> {
+    this.#attemptedAtMs = nowMs;
+    this.#attempt = this.#fetch(nowMs).finally(() => {
+      this.#attempt = undefined;
+    });
+    return this.#attempt;
+  }
+
+  async #fetch(nowMs: number): Promise<void> {
+    const fetched = await fetchJwks(this.#location);
+    if (fetched.kind === "failed") return this.#fail(fetched.why, nowMs);
+    const { text } = fetched;
+    if (text === this.#held?.text) {
+      this.#held = { ...this.#held, fetchedAtMs: nowMs };
+      return this.#become("current");
+    }
+    const imported = await importPublishedSet(text);
+    if (imported.kind === "refused") return this.#fail(imported.message, nowMs);
+    const { keys, skipped } = imported;
+    this.#held = { text, set: createKeySet(keys), fetchedAtMs: nowMs };
+    this.#become("current");
+    logger.info("the issuer's keys changed", {
+      keys: keys.length,
+      skipped: skipped.length,
+      why: [...new Set(skipped)],
+    });
+  }
+
+  #fail(why: string, nowMs: number): void {
+    this.#become(this.#ageMs(nowMs) < maxAgeMs ? "stale" : "absent", why);
+  }
+
+  /** Told once, not at each attempt. */
+  #become(condition: Condition, why = ""): void {
+    if (condition === this.#condition) return;
+    this.#condition = condition;
+    const { host } = this.#location.url;
+    switch (condition) {
+      case "untried":
+      case "current":
+        logger.info("the issuer's keys are there", { host });
+        return;
+      case "stale":
+        logger.warn("the issuer's keys cannot be fetched; the last ones go on to be used", { host, why });
+        return;
+      case "absent":
+        logger.error("the issuer's keys cannot be fetched, and there are none; no token can be checked", { host, why });
+        return;
+      default:
+        assertNever(condition);
+    }
+  }
+}

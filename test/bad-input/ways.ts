@@ -1,0 +1,207 @@
+// The ways in, byte by byte: a test says exactly what goes up and sees exactly what comes down, in each protocol and form.
+import http2 from "node:http2";
+import { create, fromBinary, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { endStreamFlag, endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { findTrailerError, grpcStatusOk } from "@connectrpc/connect/protocol-grpc";
+import { trailerFlag, trailerParse } from "@connectrpc/connect/protocol-grpc-web";
+import {
+  CodeReviewService,
+  type Fault,
+  FaultSchema,
+  type SessionMessage,
+  SessionMessageSchema,
+} from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { splitFrames } from "../wire/raw.ts";
+
+export type Form = "binary" | "json";
+export type Method = keyof typeof CodeReviewService.method;
+
+/** One way in. Whoever adds a protocol adds a row to `ways`, and every test of this folder tries it. */
+export interface Way {
+  readonly name: string;
+  readonly protocol: "connect" | "grpc-web";
+  readonly form: Form;
+  readonly streamType: string;
+  readonly unaryType: string;
+}
+
+export const ways: readonly Way[] = [
+  {
+    name: "Connect binary",
+    protocol: "connect",
+    form: "binary",
+    streamType: "application/connect+proto",
+    unaryType: "application/proto",
+  },
+  {
+    name: "Connect JSON",
+    protocol: "connect",
+    form: "json",
+    streamType: "application/connect+json",
+    unaryType: "application/json",
+  },
+  {
+    name: "gRPC-Web",
+    protocol: "grpc-web",
+    form: "binary",
+    streamType: "application/grpc-web+proto",
+    unaryType: "application/grpc-web+proto",
+  },
+  {
+    name: "gRPC-Web JSON",
+    protocol: "grpc-web",
+    form: "json",
+    streamType: "application/grpc-web+json",
+    unaryType: "application/grpc-web+json",
+  },
+];
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The whole body, as text: what a test looks through for what must not be there. */
+  readonly text: string;
+  /** The messages in the body, undecoded. */
+  readonly messages: readonly Uint8Array[];
+  /** How the call ended; undefined: OK. */
+  readonly error: ConnectError | undefined;
+}
+
+export interface Call {
+  readonly method: Method;
+  readonly token?: string | undefined;
+  /** The whole body of the request; its end closes the client's half. */
+  readonly body: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Of the call. A `Subscribe` that is taken ends by nothing else. */
+  readonly deadlineMs?: number;
+}
+
+const pathOf = (method: Method) => `/codereview.v1.CodeReviewService/${CodeReviewService.method[method].name}`;
+export const methods = [
+  "collaborativeSession",
+  "subscribe",
+  "publish",
+  "readLog",
+  "getSnapshot",
+] as const satisfies Method[];
+export const isUnary = (method: Method) => CodeReviewService.method[method].methodKind === "unary";
+
+const deadlineHeader = ({ protocol }: Way, ms: number): Record<string, string> =>
+  protocol === "connect" ? { "connect-timeout-ms": String(ms) } : { "grpc-timeout": `${ms}m` };
+
+/** An HTTP/2 connection on which calls are made, any number at once. */
+export function openConnection(url: string) {
+  const connection = http2.connect(url);
+  connection.on("error", () => undefined);
+  return {
+    call: (way: Way, { method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> =>
+      new Promise((resolve, reject) => {
+        const stream = connection.request({
+          ":method": "POST",
+          ":path": pathOf(method),
+          "content-type": isUnary(method) ? way.unaryType : way.streamType,
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(deadlineMs === undefined ? {} : deadlineHeader(way, deadlineMs)),
+          ...headers,
+        });
+        let received: http2.IncomingHttpHeaders = {};
+        const chunks: Uint8Array[] = [];
+        stream.on("response", (head) => {
+          received = head;
+        });
+        stream.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+        stream.on("error", reject);
+        stream.on("close", () => {
+          try {
+            resolve(readAnswer(way, isUnary(method), received, new Uint8Array(Buffer.concat(chunks))));
+          } catch (error) {
+            reject(error);
+          }
+        });
+        stream.end(body);
+      }),
+    close: () => connection.close(),
+  };
+}
+
+/** One call on a connection of its own. */
+export async function call(url: string, way: Way, options: Call): Promise<Answer> {
+  const connection = openConnection(url);
+  try {
+    return await connection.call(way, options);
+  } finally {
+    connection.close();
+  }
+}
+
+function readAnswer(way: Way, unary: boolean, received: http2.IncomingHttpHeaders, body: Uint8Array): Answer {
+  const plain = Object.entries(received).flatMap(([name, value]): [string, string][] =>
+    name.startsWith(":") || typeof value !== "string" ? [] : [[name, value]],
+  );
+  const headers = new Headers(plain);
+  const status = Number(received[":status"]);
+  const answer = { status, headers, text: new TextDecoder().decode(body) };
+  const enveloped = way.protocol !== "connect" || (!unary && status === 200);
+  const frames = enveloped ? splitFrames(body) : [];
+  const framed = frames.filter(({ flags }) => flags === 0).map(({ data }) => data);
+  const messages = enveloped || status !== 200 ? framed : [body];
+  return { ...answer, messages, error: errorOf(way, { status, headers, frames, body, enveloped }) };
+}
+
+interface Read {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly frames: ReturnType<typeof splitFrames>;
+  readonly body: Uint8Array;
+  readonly enveloped: boolean;
+}
+
+function errorOf({ protocol }: Way, { status, headers, frames, body, enveloped }: Read): ConnectError | undefined {
+  const last = frames.at(-1);
+  if (protocol === "connect") {
+    if (last?.flags === endStreamFlag) return endStreamFromJson(last.data).error;
+    if (enveloped) throw new Error("the stream has no end");
+    return status === 200 ? undefined : errorFromJsonBytes(body, undefined, new ConnectError("no error", Code.Unknown));
+  }
+  const trailer = last?.flags === trailerFlag ? trailerParse(last.data) : headers;
+  const error = findTrailerError(trailer);
+  if (error === undefined && trailer.get("grpc-status") !== grpcStatusOk) throw new Error("the call has no status");
+  return error;
+}
+
+export const faultOf = (error: ConnectError | undefined): Fault | undefined => error?.findDetails(FaultSchema)[0];
+
+/** The reason with which a call ended; "OK" where it did. */
+export const reasonOf = ({ error }: Answer): string =>
+  error === undefined ? "OK" : (faultOf(error)?.reason ?? `${Code[error.code]} without a Fault`);
+
+const encoder = new TextEncoder();
+
+export function envelope(data: Uint8Array, flags = 0): Uint8Array {
+  const frame = Buffer.alloc(5 + data.length);
+  frame.writeUInt8(flags, 0);
+  frame.writeUInt32BE(data.length, 1);
+  frame.set(data, 5);
+  return frame;
+}
+
+type Schema = (typeof CodeReviewService.method)[Method]["input"];
+
+/** A request of a method as this way spells it, without an envelope. */
+export function encode(way: Way, schema: Schema, init: object): Uint8Array {
+  const message = create(schema, init);
+  return way.form === "binary" ? toBinary(schema, message) : encoder.encode(toJsonString(schema, message));
+}
+
+/** The body of a call that carries these messages, each in its own bytes. */
+export function bodyOf(way: Way, method: Method, ...messages: readonly Uint8Array[]): Uint8Array {
+  if (isUnary(method) && way.protocol === "connect") return Buffer.concat(messages);
+  return Buffer.concat(messages.map((message) => envelope(message)));
+}
+
+export function decode(way: Way, data: Uint8Array): SessionMessage {
+  if (way.form === "binary") return fromBinary(SessionMessageSchema, data);
+  return fromJsonString(SessionMessageSchema, new TextDecoder().decode(data));
+}
