@@ -166,7 +166,7 @@ export function createLiveBench() {
 }
 
 /** One that was free a moment ago: a relay that is started again needs the same. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
