@@ -1,14 +1,23 @@
 #!/usr/bin/env node
-// Runs the CLI on the Bun that npm installed here: this machine needs Node and npm alone. Plain Node 20, no dependency.
+// Runs the CLI on the Bun that npm installed here, or on Node where BATON_RUNTIME=node: this machine needs Node and npm
+// alone. Plain Node 20, no dependency.
 import { spawn } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-/** Until its install script ran, the package holds a text of some hundred bytes in place of the program. */
-const minBunBytes = 1024 * 1024;
+/** A clone runs its sources; the package, which has none, what was built of them. */
+const source = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const runsSource = existsSync(source);
+const main = runsSource ? source : fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+
+/** Of Node 22: `node:sqlite` without a flag, and for sources the types left out. */
+const minNodeMinor = runsSource ? 18 : 13;
+
+/** Until its install script ran, a package of a runtime holds a text of some hundred bytes in place of the program. */
+const minRuntimeBytes = 1024 * 1024;
 
 /**
  * Signals that come closer together than this are one: npm hands on a Ctrl-C that the terminal has told this process
@@ -16,27 +25,51 @@ const minBunBytes = 1024 * 1024;
  */
 const sameSignalMs = 500;
 
-/** The path of Bun's program, or undefined where it is not installed. */
-function findBun() {
+/** The path and version of a runtime that npm installed, or undefined where it is not there. */
+function findInstalled(name) {
   try {
-    const manifest = createRequire(import.meta.url).resolve("bun/package.json");
-    const path = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.bun);
-    return statSync(path).size >= minBunBytes ? path : undefined;
+    const manifest = createRequire(import.meta.url).resolve(`${name}/package.json`);
+    const { bin, version } = JSON.parse(readFileSync(manifest, "utf8"));
+    const path = join(dirname(manifest), bin[name]);
+    return statSync(path).size >= minRuntimeBytes ? { path, version } : undefined;
   } catch {
     return undefined;
   }
 }
 
-function failWithoutBun() {
-  process.stderr.write("baton: Bun is not installed beside it; run: npm ci\n");
+/** From 22 on; 23 was never supported for long. */
+function canRun(nodeVersion) {
+  const [major, minor] = nodeVersion.split(".").map(Number);
+  return major >= 24 || (major === 22 && minor >= minNodeMinor);
+}
+
+/** The command that runs the CLI, or what stands in its way. */
+function planRun() {
+  if (process.env.BATON_RUNTIME !== "node") {
+    const bun = findInstalled("bun");
+    // Configuration is the environment alone, and nothing is fetched at run time: both are Bun's to do unless told not to.
+    if (bun !== undefined) return { command: bun.path, args: ["--no-env-file", "--no-install", main] };
+    return { fault: "Bun is not installed beside it; run: npm ci" };
+  }
+  const here = { path: process.execPath, version: process.versions.node };
+  const node = [here, findInstalled("node")].find((one) => one !== undefined && canRun(one.version));
+  // What Node still calls experimental: types left out, and SQLite.
+  if (node !== undefined) return { command: node.path, args: ["--disable-warning=ExperimentalWarning", main] };
+  return {
+    fault: `BATON_RUNTIME=node needs Node 22.${minNodeMinor} or later, and this is ${here.version}; take a newer one, or unset it to run on Bun`,
+  };
+}
+
+function fail(fault) {
+  process.stderr.write(`baton: ${fault}\n`);
   process.exitCode = 1;
 }
 
-function run(bun) {
-  const main = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
-  // Configuration is the environment alone, and nothing is fetched at run time: both are Bun's to do unless told not to.
-  const args = ["--no-env-file", "--no-install", main, ...process.argv.slice(2)];
-  const child = spawn(bun, args, { stdio: "inherit", env: { ...process.env, _BATON_LAUNCHER: "1" } });
+function run(command, args) {
+  const child = spawn(command, [...args, ...process.argv.slice(2)], {
+    stdio: "inherit",
+    env: { ...process.env, _BATON_LAUNCHER: "1" },
+  });
 
   // A terminal's Ctrl-C reaches the child as well, a `kill` of this process does not. So the child heeds SIGTERM alone,
   // and each stop becomes exactly one. On Windows the console tells the child itself, and SIGTERM would kill it.
@@ -50,7 +83,7 @@ function run(bun) {
   process.on("SIGINT", handOn);
   process.on("SIGTERM", handOn);
 
-  child.on("error", failWithoutBun);
+  child.on("error", ({ code }) => fail(`${command} does not run (${code}); run: npm ci`));
   child.on("exit", (code, signal) => {
     if (signal === null) {
       process.exitCode = code ?? 1;
@@ -62,6 +95,6 @@ function run(bun) {
   });
 }
 
-const bun = findBun();
-if (bun === undefined) failWithoutBun();
-else run(bun);
+const { fault, command, args } = planRun();
+if (fault === undefined) run(command, args);
+else fail(fault);

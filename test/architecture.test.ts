@@ -12,6 +12,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   relay: ["durable", "auth", "session", "gen"],
   runtime: ["relay", "durable", "auth", "session", "gen"],
   client: ["session", "gen"],
+  api: ["runtime", "relay", "durable", "auth", "client", "session", "gen"],
   cli: ["runtime", "relay", "durable", "auth", "client", "session", "gen"],
 };
 

@@ -8,7 +8,6 @@ import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
-import { openBunBody } from "../../src/runtime/bun-body.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { secret } from "../calls.ts";
 import { announce } from "./side-channel.ts";
@@ -42,6 +41,6 @@ const { routes } = await createRelay({
 const server = serveBun({
   host: "127.0.0.1",
   port: 0,
-  fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+  fetch: (request, bindings) => routes.fetch(request, bindings),
 });
 announce(Number(new URL(server.url).port));

@@ -51,7 +51,7 @@ function describeStatus({ status, type }: Response): string {
 }
 
 async function readText({ body }: Response): Promise<FetchedText> {
-  const chunks: Uint8Array[] = [];
+  const chunks: BlobPart[] = [];
   let bytes = 0;
   // Leaving the loop cancels the body.
   for await (const chunk of body ?? []) {
@@ -59,21 +59,12 @@ async function readText({ body }: Response): Promise<FetchedText> {
     if (bytes > maxBytes) return failed(`its answer is larger than ${maxBytes} bytes`);
     chunks.push(chunk);
   }
+  const whole = await new Blob(chunks).arrayBuffer();
   try {
-    return { kind: "text", text: new TextDecoder("utf-8", { fatal: true }).decode(join(chunks, bytes)) };
+    return { kind: "text", text: new TextDecoder("utf-8", { fatal: true }).decode(whole) };
   } catch {
     return failed("its answer is not UTF-8");
   }
-}
-
-function join(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
-  const whole = new Uint8Array(bytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
 }
 
 /** Node has the system's name of the error in the cause. Messages quote addresses, and are left out. */

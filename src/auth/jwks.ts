@@ -47,8 +47,7 @@ class Jwks implements KeySource {
 
   async find(algorithm: string, kid: string | undefined, nowMs: number): Promise<readonly VerificationKey[]> {
     const known = await this.#lookUp(algorithm, kid, nowMs);
-    const isNamed = known.some((key) => kid === undefined || key.kid === kid);
-    if (isNamed) return known;
+    if (known.length > 0) return known;
     // The issuer may have a new key. Whoever asks for one at the same time waits for the same answer.
     await (this.#attempt ?? (this.#waitMs(nowMs) === 0 ? this.#try(nowMs) : undefined));
     const found = await this.#lookUp(algorithm, kid, nowMs);

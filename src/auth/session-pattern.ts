@@ -21,3 +21,23 @@ export function matchesSession(patterns: readonly string[], sessionId: string): 
     pattern.endsWith("*") ? sessionId.startsWith(pattern.slice(0, -1)) : sessionId === pattern,
   );
 }
+
+/** What an id begins with that a pattern stands for; an id's own pattern is the whole of it. */
+const startOf = (pattern: string) => (pattern.endsWith("*") ? pattern.slice(0, -1) : pattern);
+
+/**
+ * The patterns that remain of these among the ids that begin with `prefix`: disjoint, and in the order of the ids that
+ * they stand for. So whoever lists by them lists each session once, in order, and looks at no other.
+ */
+export function narrowPatterns(patterns: readonly string[], prefix: string): readonly string[] {
+  const narrowed = new Set(
+    patterns.flatMap((pattern) => {
+      if (startOf(pattern).startsWith(prefix)) return [pattern];
+      return pattern.endsWith("*") && prefix.startsWith(startOf(pattern)) ? [`${prefix}*`] : [];
+    }),
+  );
+  const wide = [...narrowed].filter((pattern) => pattern.endsWith("*"));
+  const isCovered = (pattern: string) =>
+    wide.some((other) => other !== pattern && startOf(pattern).startsWith(startOf(other)));
+  return [...narrowed].filter((pattern) => !isCovered(pattern)).sort((a, b) => (startOf(a) < startOf(b) ? -1 : 1));
+}

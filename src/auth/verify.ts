@@ -3,6 +3,7 @@ import { type Claims, parseClaims } from "./claims.ts";
 import { readHeader, verifyPayload } from "./compact-jws.ts";
 import type { KeySource } from "./keys.ts";
 import { type Principal, toMs, toPrincipal } from "./principal.ts";
+import type { Revocations } from "./revocations.ts";
 
 export interface TokenVerifierOptions {
   readonly keys: KeySource;
@@ -13,12 +14,14 @@ export interface TokenVerifierOptions {
   /** How far the issuer's clock and ours may differ, in both directions. */
   readonly skewMs: number;
   readonly maxTokenBytes: number;
+  /** Undefined: none is revoked. */
+  readonly revocations?: Pick<Revocations, "isRevoked">;
 }
 
 export interface TokenVerifier {
   /**
-   * Judges a JWT at `nowMs`. Rejects with `TOKEN_EXPIRED` or `TOKEN_INVALID`, whose message says why and holds nothing
-   * of the token, and which has no cause: errors of parsers quote their input.
+   * Judges a JWT at `nowMs`. Rejects with `TOKEN_EXPIRED`, `TOKEN_REVOKED` or `TOKEN_INVALID`, whose message says why and
+   * holds nothing of the token, and which has no cause: errors of parsers quote their input.
    */
   verify(token: string, nowMs: number): Promise<Principal>;
 }
@@ -37,7 +40,10 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       const claims = await readClaims(token, options, nowMs);
       assertIssuedForUs(claims, options);
       assertTimely(claims, options.skewMs, nowMs);
-      return toPrincipal(claims);
+      const principal = toPrincipal(claims);
+      // Last: whoever cannot show a sound token is not told which are revoked.
+      if (options.revocations?.isRevoked(principal) === true) throw new BatonError("TOKEN_REVOKED");
+      return principal;
     },
   };
 }

@@ -1,5 +1,6 @@
 import process from "node:process";
 import { Command } from "commander";
+import { runtimeName } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import { describeOnline } from "./check-online.ts";
 import { type Config, requireConfig } from "./config.ts";
@@ -40,6 +41,7 @@ export function describeConfig(config: Config): string {
     ["BATON_JWT_AUDIENCE", given(audience)],
     ["BATON_ALLOWED_ORIGINS", allowedOrigins.length === 0 ? "(not set)" : allowedOrigins.join(",")],
     ["BATON_RESUME_SECRET", hidden(resumeSecret !== undefined)],
+    ["BATON_RUNTIME", runtimeName],
     ["BATON_LOG_LEVEL", logLevel],
     ...limitNames.map((name) => [limitVariable(name), limits[name]] as const),
   ];

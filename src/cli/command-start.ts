@@ -1,8 +1,7 @@
 import process from "node:process";
-import { getLogger } from "@logtape/logtape";
 import { Command, Option } from "commander";
 import { signDevelopmentToken } from "../auth/sign.ts";
-import { type RelayOnBun, startRelay } from "../runtime/relay-bun.ts";
+import { type StartedRelay, startRelay } from "../runtime/start-relay.ts";
 import { participantScope } from "./command-token.ts";
 import { type Config, type ConfigFlags, requireConfig } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
@@ -37,7 +36,7 @@ async function runStart(flags: ConfigFlags): Promise<void> {
   await openDataFolder(config.dataDir);
   const keys = await openKeys(config);
   const helloFile = await writeHelloRequest(config.dataDir);
-  const relay = await startRelay({ ...config, keys: keys.keys }, getLogger(["baton", "relay"]));
+  const relay = await startRelay({ ...config, keys: keys.keys });
   const stopped = runUntilStopped(() => relay.close(), config.limits.drainMs);
   await greet(config, keys, { relay, helloFile });
   process.exit(await stopped);
@@ -46,7 +45,7 @@ async function runStart(flags: ConfigFlags): Promise<void> {
 async function greet(
   config: Config,
   { kind, secret }: RelayKeys,
-  { relay, helloFile }: { readonly relay: RelayOnBun; readonly helloFile: string },
+  { relay, helloFile }: { readonly relay: StartedRelay; readonly helloFile: string },
 ): Promise<void> {
   const token =
     kind === "development" && secret !== undefined

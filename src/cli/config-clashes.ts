@@ -1,3 +1,4 @@
+import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
 import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
 import { isLoopback } from "./hosts.ts";
@@ -33,6 +34,13 @@ export function findClashes(
     faults.push({
       variable: "BATON_RESUME_SECRET",
       says: "is the same as BATON_JWT_SECRET, so whoever signs tokens could make resume tokens; give it its own",
+    });
+  }
+  const { BATON_RUNTIME: asked } = settings;
+  if (asked !== undefined && asked !== runtimeName) {
+    faults.push({
+      variable: "BATON_RUNTIME",
+      says: `asks for ${asked}, and this is ${runtimeTitle}; start Baton by its launcher (npx baton, bin/baton.mjs), which heeds it`,
     });
   }
   for (const { names, says } of findLimitFaults(settings.limits)) {

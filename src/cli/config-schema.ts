@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { runtimeNames } from "../runtime/this-runtime.ts";
 import { defaultLimits } from "../session/limits.ts";
 import { isHost } from "./hosts.ts";
 import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
@@ -58,6 +59,8 @@ export const configSchema = z.strictObject({
   BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
   BATON_ALLOWED_ORIGINS: originsSchema.default([]),
   BATON_RESUME_SECRET: secretSchema.optional(),
+  /** The launcher heeds it, before anything of this is read. */
+  BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun or node; leave it out for bun" }).optional(),
   BATON_LOG_LEVEL: z
     .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })
     .default("info"),

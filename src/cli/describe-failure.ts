@@ -22,21 +22,8 @@ export function describeFailure(error: unknown): Failure {
     const isConfiguration = configurationCodes.has(errorCode(error.cause));
     return { message: error.message, exitCode: isConfiguration ? exitCodes.configuration : exitCodes.failed };
   }
-  if (isDatabaseInUse(error)) {
-    return {
-      message:
-        "the database in the data folder is in use by another process; stop it, or choose another BATON_DATA_DIR",
-      exitCode: exitCodes.failed,
-    };
-  }
   if (error instanceof BatonError) return { message: redact(error.message), exitCode: exitCodes.failed };
   const described = error instanceof Error ? describeError(error) : { name: "not an Error" };
   const words = Object.values(described).join(" ");
   return { message: `an unexpected fault (${words}); please report it`, exitCode: exitCodes.failed };
-}
-
-/** SQLite's own code stands in the error, or in the cause of the one that the log made of it. */
-function isDatabaseInUse(error: unknown): boolean {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return [error, cause].some((one) => /^SQLITE_(BUSY|LOCKED)/.test(errorCode(one) ?? ""));
 }

@@ -1,3 +1,4 @@
+import { runtimeTitle } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import type { Config } from "./config.ts";
 import { devKeyPath } from "./dev-key.ts";
@@ -18,7 +19,7 @@ export function describeStart({ version, url, config, token, helloFile }: Greeti
   const { dataDir, log } = config;
   return [
     `Baton ${version} listens on ${url}`,
-    `Data folder: ${dataDir} (log: ${log})`,
+    `Data folder: ${dataDir} (log: ${log}; ${runtimeTitle})`,
     ...describeKey(config, token),
     `Watch the session "${helloSession}" (Ctrl-C ends it):`,
     curlLine(reachableUrl(url), token, helloFile),

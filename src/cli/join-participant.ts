@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { readTail } from "../client/read-tail.ts";
 import { type Interruption, SessionConnection, type Stop, type TokenSource } from "../client/session-connection.ts";
 import { PresenceUpdate_Status as Status } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionClient } from "../session/client/client.ts";
@@ -9,8 +10,7 @@ import { endLine, isHopeless } from "./describe-stop.ts";
 import { act, type Doing, refusedLine, showFile } from "./join-act.ts";
 import type { JoinEvent } from "./join-event.ts";
 import { translate } from "./join-translate.ts";
-import { readTail } from "./read-tail.ts";
-import { type CarriageKind, carriageTo } from "./relay-transport.ts";
+import { type CarriageKind, carriageTo, createRelayClient } from "./relay-transport.ts";
 import { readVersion } from "./version.ts";
 
 export interface ParticipantOptions {
@@ -48,7 +48,7 @@ export class Participant {
       machine: this.#client,
       carriage: carriageTo(url, carriage),
       token,
-      readTail: (fromSeq, jwt) => readTail(url, { session, fromSeq, token: jwt }),
+      readTail: (fromSeq, jwt) => readTail(createRelayClient(url), { session, fromSeq, token: jwt }),
       newClientId: randomUUID,
       onEvent: (event, cause) => {
         this.#count(event);

@@ -1,3 +1,4 @@
+// The program itself; nothing imports it.
 import process from "node:process";
 import { describeFailure } from "./describe-failure.ts";
 import { createProgram } from "./program.ts";
@@ -9,10 +10,8 @@ function fail(error: unknown): void {
   process.exit(exitCode);
 }
 
-if (import.meta.main) {
-  // Whoever read stdout may have gone: `baton start | head -1`.
-  process.stdout.on("error", () => undefined);
-  process.on("uncaughtException", fail);
-  process.on("unhandledRejection", fail);
-  createProgram().parseAsync().catch(fail);
-}
+// Whoever read stdout may have gone: `baton start | head -1`.
+process.stdout.on("error", () => undefined);
+process.on("uncaughtException", fail);
+process.on("unhandledRejection", fail);
+createProgram().parseAsync().catch(fail);

@@ -2,6 +2,7 @@ import { BatonError } from "../session/reasons.ts";
 import { assertBatch, conflictBytes, takeBytes } from "./append-rules.ts";
 import { clientKeyText } from "./client-key.ts";
 import { createDoorbells } from "./doorbells.ts";
+import { createRevocationList } from "./revocation-list.ts";
 import type {
   AppendBatch,
   AppendOutcome,
@@ -47,6 +48,7 @@ function readFrom(session: MemorySession, from: number, to: number, maxBytes: nu
 export function createMemoryLog(now: () => number): SessionLog {
   const sessions = new Map<string, MemorySession>();
   const secrets = new Map<string, Uint8Array>();
+  const revocations = createRevocationList();
   const doorbells = createDoorbells();
   // One count for all clients of all sessions: a deleted session's generations never come again.
   let lastGeneration = 0;
@@ -128,10 +130,10 @@ export function createMemoryLog(now: () => number): SessionLog {
       return readFrom(session, from, to, maxBytes);
     },
 
-    async putSnapshot(sessionId, snapshot) {
+    async putSnapshot(sessionId, epoch, snapshot) {
       assertOpen();
       const session = sessions.get(sessionId);
-      if (session === undefined || snapshot.seq > headOf(session) || snapshot.seq < session.first - 1) return;
+      if (session?.epoch !== epoch || snapshot.seq > headOf(session) || snapshot.seq < session.first - 1) return;
       if (session.snapshots.some(({ seq }) => seq === snapshot.seq)) return;
       session.snapshots.push(snapshot);
       session.snapshots.sort((a, b) => a.seq - b.seq);
@@ -142,17 +144,17 @@ export function createMemoryLog(now: () => number): SessionLog {
       return sessions.get(sessionId)?.snapshots.findLast(({ seq }) => seq <= atMost);
     },
 
-    async dropSnapshot(sessionId, seq) {
+    async dropSnapshot(sessionId, epoch, seq) {
       assertOpen();
       const session = sessions.get(sessionId);
-      if (session === undefined || seq === session.first - 1) return;
+      if (session?.epoch !== epoch || seq === session.first - 1) return;
       session.snapshots = session.snapshots.filter((snapshot) => snapshot.seq !== seq);
     },
 
-    async trim(sessionId, throughSeq) {
+    async trim(sessionId, epoch, throughSeq) {
       assertOpen();
       const session = sessions.get(sessionId);
-      if (session === undefined || throughSeq < session.first) return;
+      if (session?.epoch !== epoch || throughSeq < session.first) return;
       if (!session.snapshots.some(({ seq }) => seq === throughSeq)) return;
       const removed = session.records.splice(0, throughSeq - session.first + 1);
       for (const { frame } of removed) session.bytes -= frame.length;
@@ -175,7 +177,9 @@ export function createMemoryLog(now: () => number): SessionLog {
 
     async delete(sessionId) {
       assertOpen();
+      const ended = sessions.get(sessionId)?.epoch ?? "";
       if (sessions.delete(sessionId)) doorbells.ring(sessionId);
+      return ended;
     },
 
     async list(prefix, after, limit) {
@@ -195,6 +199,16 @@ export function createMemoryLog(now: () => number): SessionLog {
       const kept = secrets.get(name) ?? proposed.slice();
       secrets.set(name, kept);
       return kept;
+    },
+
+    async revoke(revocation) {
+      assertOpen();
+      revocations.put(revocation);
+    },
+
+    async revocations(after, limit) {
+      assertOpen();
+      return revocations.after(after, limit);
     },
 
     async close() {

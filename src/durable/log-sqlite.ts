@@ -1,6 +1,7 @@
 import { defaultLimits } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import { type BatchResult, CommitQueue, type Request } from "./commit-queue.ts";
+import { loadDefaultDriver } from "./default-driver.ts";
 import { createDoorbells } from "./doorbells.ts";
 import type { SessionLog } from "./session-log.ts";
 import { commitTogether } from "./sqlite-commit.ts";
@@ -9,6 +10,7 @@ import { failureError, failureKind, isDamage } from "./sqlite-errors.ts";
 import { deleteSession, dropSnapshot, keepSecret, putSnapshot, renewEpoch, trim } from "./sqlite-maintain.ts";
 import { makeDataFolder, openDatabase, openError } from "./sqlite-open.ts";
 import { latestSoundSnapshot } from "./sqlite-read.ts";
+import { keepRevocation, readRevocations } from "./sqlite-revocations.ts";
 import { logStateOf } from "./sqlite-session.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 import type { UndoList } from "./undo-list.ts";
@@ -18,7 +20,7 @@ export interface SqliteLogOptions {
   readonly path: string;
   /** Milliseconds since the Unix epoch. */
   readonly now: () => number;
-  /** Default: Bun's. */
+  /** Default: the runtime's own. */
   readonly driver?: SqlDriver;
   /** How long a client's last number is kept after its last claim or append. */
   readonly clientTtlMs?: number;
@@ -39,7 +41,7 @@ interface Handle {
  * @throws BatonError `LOG_UNAVAILABLE` that names the file or folder and says what to do
  */
 export async function openSqliteLog(options: SqliteLogOptions): Promise<SessionLog> {
-  const driver = options.driver ?? (await import("./driver-bun.ts")).bunDriver;
+  const driver = options.driver ?? (await loadDefaultDriver());
   makeDataFolder(options.path);
   return createLog(options, driver);
 }
@@ -173,7 +175,7 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
         return store.read(session, from, to, maxBytes);
       }),
 
-    putSnapshot: (sessionId, snapshot) => write((store) => putSnapshot(store, sessionId, snapshot)),
+    putSnapshot: (sessionId, epoch, snapshot) => write((store) => putSnapshot(store, sessionId, epoch, snapshot)),
 
     latestSnapshot: async (sessionId, atMost = Number.POSITIVE_INFINITY) =>
       read((store) => {
@@ -181,9 +183,9 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
         return session && store.reading(session, () => latestSoundSnapshot(store.sql, session, atMost));
       }),
 
-    dropSnapshot: (sessionId, seq) => write((store) => dropSnapshot(store, sessionId, seq)),
+    dropSnapshot: (sessionId, epoch, seq) => write((store) => dropSnapshot(store, sessionId, epoch, seq)),
 
-    trim: (sessionId, throughSeq) => write((store, undo) => trim(store, sessionId, throughSeq, undo)),
+    trim: (sessionId, epoch, throughSeq) => write((store, undo) => trim(store, sessionId, epoch, throughSeq, undo)),
 
     renewEpoch: async (sessionId, expectedEpoch, newEpoch) => {
       const epoch = await write((store, undo) => renewEpoch(store, sessionId, expectedEpoch, newEpoch, undo));
@@ -194,12 +196,18 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
     watch: doorbells.watch,
 
     delete: async (sessionId) => {
-      if (await write((store, undo) => deleteSession(store, sessionId, undo))) doorbells.ring(sessionId);
+      const ended = await write((store, undo) => deleteSession(store, sessionId, undo));
+      if (ended !== "") doorbells.ring(sessionId);
+      return ended;
     },
 
     list: async (prefix, after, limit) => read((store) => store.list(prefix, after, limit)),
 
     secret: (name, proposed) => write((store) => keepSecret(store, name, proposed)),
+
+    revoke: (revocation) => write(({ sql }) => keepRevocation(sql, revocation)),
+
+    revocations: async (after, limit) => read(({ sql }) => readRevocations(sql, after, limit)),
 
     close: async () => {
       if (closed) return;

@@ -1,6 +1,9 @@
+import type { Revocation } from "../session/revocation.ts";
+
 /**
  * The port of a session's log. An engine stores opaque frames in one order, fences writers, and never serves a record
- * that is damaged. It knows nothing of edits, streams or tokens.
+ * that is damaged. It knows nothing of edits or streams. Beside the sessions it keeps what all instances share: secrets,
+ * and which tokens were revoked.
  *
  * Every method may reject with a `BatonError`: `LOG_UNAVAILABLE` (busy, unreachable: nothing is known of the outcome),
  * `LOG_FULL` (nothing was written), `LOG_DAMAGED` (this session only).
@@ -79,6 +82,12 @@ export interface SessionListing extends LogState {
   readonly sessionId: string;
 }
 
+export interface StoredRevocation {
+  /** 1, 2, 3, ... with gaps. Whoever has read up to a place finds nothing new before it, ever. */
+  readonly place: number;
+  readonly revocation: Revocation;
+}
+
 export interface SessionLog {
   /** Undefined: there is no such session. */
   describe(sessionId: string): Promise<LogState | undefined>;
@@ -91,25 +100,36 @@ export interface SessionLog {
    * against the chain. Empty where `from` is beyond the head. Rejects with `SEQ_OUT_OF_RANGE` where `from` was trimmed.
    */
   read(sessionId: string, from: number, to: number, maxBytes: number): Promise<readonly LogRecord[]>;
-  /** Ignored where the session is gone or already has one at this seq. */
-  putSnapshot(sessionId: string, snapshot: StoredSnapshot): Promise<void>;
+  /** Ignored where the session's epoch is another by now, or it is gone, or already has one at this seq. */
+  putSnapshot(sessionId: string, epoch: string, snapshot: StoredSnapshot): Promise<void>;
   /** The newest one at or before `atMost` (default: the newest). */
   latestSnapshot(sessionId: string, atMost?: number): Promise<StoredSnapshot | undefined>;
-  /** Forgets the snapshot at this seq, unless the log was trimmed there: what is left is folded onto that one. */
-  dropSnapshot(sessionId: string, seq: number): Promise<void>;
+  /**
+   * Forgets the snapshot at this seq, unless the log was trimmed there: what is left is folded onto that one. Ignored
+   * where the session's epoch is another.
+   */
+  dropSnapshot(sessionId: string, epoch: string, seq: number): Promise<void>;
   /**
    * Removes the records up to and including `throughSeq`, and the snapshots before it. Does nothing unless a snapshot
-   * at exactly `throughSeq` is kept, so that what is left can always be folded.
+   * at exactly `throughSeq` is kept, so that what is left can always be folded, and the session's epoch is this one.
    */
-  trim(sessionId: string, throughSeq: number): Promise<void>;
+  trim(sessionId: string, epoch: string, throughSeq: number): Promise<void>;
   /** Starts a new epoch where the present one is `expectedEpoch`; resolves with the one that then holds. */
   renewEpoch(sessionId: string, expectedEpoch: string, newEpoch: string): Promise<string>;
   /** Rings when the session's head may have moved. A doorbell only: it may ring late, twice, or not at all. */
   watch(sessionId: string, ring: () => void): () => void;
-  delete(sessionId: string): Promise<void>;
+  /** Resolves with the epoch that ended with it; empty: there was no such session. */
+  delete(sessionId: string): Promise<string>;
   /** Sessions whose id begins with `prefix` and is greater than `after`, in the order of their ids. */
   list(prefix: string, after: string, limit: number): Promise<readonly SessionListing[]>;
   /** A secret that all instances on this store share: the proposed one where none was kept yet. */
   secret(name: string, proposed: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Keeps a revocation, for good; resolves once it is durable. It takes the place of an earlier one of the same token or
+   * user, and never takes a user's tokens back that were revoked before.
+   */
+  revoke(revocation: Revocation): Promise<void>;
+  /** Those that came after a place, in the order of their places. */
+  revocations(after: number, limit: number): Promise<readonly StoredRevocation[]>;
   close(): Promise<void>;
 }

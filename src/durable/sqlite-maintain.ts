@@ -10,20 +10,20 @@ import type { UndoList } from "./undo-list.ts";
 
 /** What is done to a session besides appending; each runs inside a transaction of the caller. */
 
-export function putSnapshot(store: SqliteStore, name: string, { seq, bytes }: StoredSnapshot): void {
+export function putSnapshot(store: SqliteStore, name: string, epoch: string, { seq, bytes }: StoredSnapshot): void {
   const session = store.soundSession(name);
-  if (session === undefined || seq > session.head || seq < session.first - 1) return;
+  if (session?.epoch !== epoch || seq > session.head || seq < session.first - 1) return;
   store.sql.insertSnapshot.run(session.id, seq, crc32(bytes, seq), bytes);
 }
 
-export function dropSnapshot(store: SqliteStore, name: string, seq: number): void {
+export function dropSnapshot(store: SqliteStore, name: string, epoch: string, seq: number): void {
   const session = store.soundSession(name);
-  if (session !== undefined && seq !== session.first - 1) store.sql.deleteSnapshot.run(session.id, seq);
+  if (session?.epoch === epoch && seq !== session.first - 1) store.sql.deleteSnapshot.run(session.id, seq);
 }
 
-export function trim(store: SqliteStore, name: string, throughSeq: number, undo: UndoList): void {
+export function trim(store: SqliteStore, name: string, epoch: string, throughSeq: number, undo: UndoList): void {
   const session = store.soundSession(name);
-  if (session === undefined || throughSeq < session.first) return;
+  if (session?.epoch !== epoch || throughSeq < session.first) return;
   const snapshot = store.reading(session, () => readSnapshot(store.sql, session.id, throughSeq));
   if (snapshot === undefined || snapshot === "damaged") return;
   store.journal.fold(session, undo);
@@ -84,10 +84,10 @@ export function renewEpoch(
   return newEpoch;
 }
 
-/** Also of a damaged session: the way out of the damage. Tells whether there was one. */
-export function deleteSession(store: SqliteStore, name: string, undo: UndoList): boolean {
+/** Also of a damaged session: the way out of the damage. Tells the epoch that ended; empty: there was no session. */
+export function deleteSession(store: SqliteStore, name: string, undo: UndoList): string {
   const session = store.session(name);
-  if (session === undefined) return false;
+  if (session === undefined) return "";
   const { sql } = store;
   sql.deleteSession.run(session.id);
   sql.deleteClients.run(session.id);
@@ -97,7 +97,7 @@ export function deleteSession(store: SqliteStore, name: string, undo: UndoList):
   if (store.isDamaged(session)) sql.deleteJournalOf.run(session.id);
   store.journal.forget(session, undo);
   store.unload(session, undo);
-  return true;
+  return session.epoch;
 }
 
 export function keepSecret(store: SqliteStore, name: string, proposed: Uint8Array): Uint8Array {

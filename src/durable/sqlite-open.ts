@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import { BatonError } from "../session/reasons.ts";
 import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
 import { failureKind, primary, primaryCode } from "./sqlite-errors.ts";
-import { assertOwnFormat, createTables } from "./sqlite-schema.ts";
+import { addTables, assertOwnFormat, createTables } from "./sqlite-schema.ts";
 
 /**
  * - WAL: an append is written once, at the log's end; with the lock below its index lies in memory, without a file.
@@ -58,6 +58,7 @@ export function openDatabase(driver: SqlDriver, path: string, waitMs: number): S
     // Takes the lock where reading has not done so already, and keeps it.
     db.exec("BEGIN IMMEDIATE");
     if (isNew) createTables(db);
+    addTables(db);
     db.exec("COMMIT");
     // From here on the lock is ours; should it ever be lost, waiting is the queue's, which lets others run meanwhile.
     db.exec("PRAGMA busy_timeout = 0");

@@ -3,8 +3,15 @@ import { integerOf, type SqlConnection } from "./sqlite-driver.ts";
 
 /** "BATN": marks the file as a Baton log (`PRAGMA application_id`). */
 export const applicationId = 0x42_41_54_4e;
-/** The format of the tables (`PRAGMA user_version`). A change that an older relay cannot read raises it. */
-export const formatVersion = 1;
+/**
+ * The format of the tables (`PRAGMA user_version`). A change that an older relay cannot read, or must not, raises it.
+ *
+ * 1: everything but `revocations`. 2: something was revoked. A relay that does not know the table would take the revoked
+ * tokens again, so it must not open the file; one in which nothing was ever revoked stays at 1, and an older relay goes on
+ * with it as with its own.
+ */
+export const formatVersion = 2;
+const firstVersion = 1;
 
 /**
  * Appends go to `journal`, at its end, whatever their session: a commit of 100 sessions then writes a few pages, not
@@ -36,6 +43,11 @@ const tables = [
   "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
   "INSERT INTO counters VALUES('generation', 0)",
 ];
+
+/** `place` is never given twice either: an instance that has read up to one finds what is new behind it. */
+const revocations = `CREATE TABLE IF NOT EXISTS revocations(
+  place INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, issued_before_ms INTEGER NOT NULL,
+  UNIQUE(kind, name)) STRICT`;
 
 const pragma = (db: SqlConnection, name: string) => integerOf(db.prepare(`PRAGMA ${name}`).get() ?? {}, name);
 
@@ -69,5 +81,10 @@ export function assertOwnFormat(db: SqlConnection, path: string): boolean {
 export function createTables(db: SqlConnection): void {
   for (const statement of tables) db.exec(statement);
   db.exec(`PRAGMA application_id = ${applicationId}`);
-  db.exec(`PRAGMA user_version = ${formatVersion}`);
+  db.exec(`PRAGMA user_version = ${firstVersion}`);
+}
+
+/** In a file of an older relay, within the caller's transaction: what it lacks, and that relay does not look at. */
+export function addTables(db: SqlConnection): void {
+  db.exec(revocations);
 }

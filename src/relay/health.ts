@@ -1,6 +1,5 @@
 import { Hono } from "hono";
-
-export type Readiness = "starting" | "ready" | "draining";
+import type { Readiness } from "./readiness.ts";
 
 /**
  * For supervisors and load balancers. `/healthz`: the process lives and answers, 200 even while it starts or drains.

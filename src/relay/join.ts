@@ -3,7 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import type { ResumeClaims } from "../auth/resume-token.ts";
 import { mayWrite } from "../auth/scopes.ts";
-import type { Join, Snapshot, Welcome } from "../gen/codereview/v1/codereview_pb.ts";
+import type { Join, Participant as ShownParticipant, Snapshot, Welcome } from "../gen/codereview/v1/codereview_pb.ts";
 import { Welcome_Outcome as Outcome, ParticipantSchema, WelcomeSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern, sessionIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
@@ -11,7 +11,9 @@ import { type JoinPlan, planJoin } from "../session/resume.ts";
 import { decodeSnapshot } from "../session/snapshot.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
-import { Participant } from "./participant.ts";
+import { claimClient } from "./claim.ts";
+import { assertNotRevoked } from "./end-streams.ts";
+import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
@@ -25,6 +27,7 @@ export interface JoinCall {
   readonly join: Join;
   readonly principal: Principal;
   readonly carriage: Participant["carriage"];
+  readonly dialect: Dialect;
   readonly outlet: Outlet;
   readonly streamId: string;
   readonly signal: AbortSignal;
@@ -93,7 +96,7 @@ async function attemptJoin(
   const early = planJoin(state, room.first, request);
   if (early.kind === "tail-lost") {
     await relay.log.renewEpoch(identity.sessionId, state.epoch, relay.newId());
-    room.fail(new BatonError("EPOCH_CHANGED"));
+    relay.rooms.endEpoch(identity.sessionId, state.epoch);
     return undefined;
   }
   const stored = await storedState(relay, state, early);
@@ -103,15 +106,17 @@ async function attemptJoin(
   const plan = planJoin(state, room.first, request);
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq !== early.storedSnapshotSeq) return undefined;
   assertPlace(relay, room, identity, writes);
+  assertNotRevoked(relay, principal);
   // Where an old snapshot stands in for what was trimmed, the Welcome counts as of that; what follows tells the rest.
   const last = lastClientSeq(stored ?? state, identity.key);
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
+  const isAcked = writes && call.dialect === "contract";
   const reader = new Reader({
     outlet,
     source: room.source(identity),
     key: identity.key,
-    ackFrom: writes ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
+    ackFrom: isAcked ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
     now: relay.now,
@@ -122,6 +127,7 @@ async function attemptJoin(
     identity,
     streamId: call.streamId,
     carriage: call.carriage,
+    dialect: call.dialect,
     reader,
     principal,
     generation,
@@ -138,18 +144,16 @@ async function attemptJoin(
     user: identity.userId,
     client: identity.clientId,
     clientName: join.clientName,
+    dialect: call.dialect,
     outcome: plan.outcome,
   });
   return { room, participant };
 }
 
 /** The next generation of the client; undefined where the room does not hold what the store says. */
-async function claim(relay: Relay, room: Room, { sessionId, userId, clientId }: Identity): Promise<number | undefined> {
-  const claimed = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
-  if (claimed.epoch !== room.state.epoch) {
-    room.fail(new BatonError("EPOCH_CHANGED"));
-    return undefined;
-  }
+async function claim(relay: Relay, room: Room, identity: Identity): Promise<number | undefined> {
+  const claimed = await claimClient(relay, room, identity);
+  if (claimed === undefined) return undefined;
   // What was in the log when the claim was made belongs to what the Welcome tells.
   await room.pipeline.catchUp(claimed.head);
   return room.ended === undefined ? claimed.generation : undefined;
@@ -193,6 +197,13 @@ function snapshotOf(
   return plan.snapshot ? snapshotParts(state) : undefined;
 }
 
+/** Those who may write, as the others see them. */
+export function shownParticipants({ roster }: Room): readonly ShownParticipant[] {
+  return [...roster.entries].map(({ userId, clientId, displayName, status, cursor }) =>
+    create(ParticipantSchema, { userId, clientId, displayName, status, ...(cursor === undefined ? {} : { cursor }) }),
+  );
+}
+
 function createWelcome(
   relay: Relay,
   room: Room,
@@ -209,9 +220,7 @@ function createWelcome(
     resumeToken,
     lastClientSeq: BigInt(last),
     outcome: plan.outcome,
-    participants: [...room.roster.entries].map(({ userId, clientId, displayName, status, cursor }) =>
-      create(ParticipantSchema, { userId, clientId, displayName, status, ...(cursor === undefined ? {} : { cursor }) }),
-    ),
+    participants: [...shownParticipants(room)],
     limits: {
       maxMessageBytes: limits.messageBytes,
       maxMessagesPerSecond: limits.messagesPerSecond,

@@ -8,6 +8,7 @@ import { snapshotParts } from "../session/snapshot-parts.ts";
 import { tokenTimes } from "../session/token-clock.ts";
 import { authenticate } from "./authenticate.ts";
 import { concat } from "./concat.ts";
+import { assertNotRevoked } from "./end-streams.ts";
 import { assertSessionId } from "./join.ts";
 import { loadState } from "./load.ts";
 import type { Relay } from "./relay.ts";
@@ -20,7 +21,7 @@ const chunkBytes = 256 * 1024;
 /** `ReadLog`: a range of the log, as it was sent. */
 export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema> {
   return async (call) => {
-    const { request, kept, write } = await openReading(relay, call);
+    const { request, kept, write, assertSameEpoch } = await openReading(relay, call);
     const from = request.fromSeq === 0n ? kept.first : Number(request.fromSeq);
     const to = request.toSeq === 0n ? kept.head : Math.min(Number(request.toSeq), kept.head);
     if (from < kept.first || from > kept.head + 1) {
@@ -29,7 +30,8 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
     const { outlet, signal } = call;
     for (let next = from; next <= to && !signal.aborted; ) {
       const records = await relay.log.read(request.sessionId, next, to, chunkBytes);
-      if (records.length === 0) break;
+      await assertSameEpoch();
+      if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
       next += records.length;
       const frames = records.map(({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
       await write(concat(frames));
@@ -41,12 +43,13 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
 /** `GetSnapshot`: the session folded up to a record, in parts. */
 export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotRequestSchema> {
   return async (call) => {
-    const { request, kept, write } = await openReading(relay, call);
+    const { request, kept, write, assertSameEpoch } = await openReading(relay, call);
     const at = request.atSeq === 0n ? kept.head : Number(request.atSeq);
     if (at > kept.head || at < kept.first - 1) {
       throw new BatonError("SEQ_OUT_OF_RANGE", `the log keeps ${kept.first} to ${kept.head}`);
     }
     const state = await loadState(relay.log, request.sessionId, kept, at, relay.limits);
+    await assertSameEpoch();
     const { outlet, signal } = call;
     for (const part of snapshotParts(state)) {
       if (signal.aborted) break;
@@ -62,6 +65,8 @@ interface Reading<I extends ReadingSchema> {
   readonly request: MessageShape<I>;
   /** The session as the log keeps it. */
   readonly kept: LogState;
+  /** What was read last is still of `kept`. Rejects with `EPOCH_CHANGED` where the session was deleted meanwhile. */
+  assertSameEpoch(): Promise<void>;
   /** Writes when the peer has room; rejects when it may no longer read, or does not. */
   write(frames: Uint8Array): Promise<void>;
 }
@@ -79,6 +84,8 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
   const { sessionId, epoch } = request;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
+  assertNotRevoked(relay, principal);
+  relay.readings.add({ sessionId, principal, end: (error) => call.outlet.end(error) }, call.signal);
   const kept = await relay.log.describe(sessionId);
   if (kept === undefined || kept.head === 0) throw new BatonError("SESSION_NOT_FOUND");
   if (epoch !== "" && epoch !== kept.epoch) throw new BatonError("EPOCH_CHANGED");
@@ -86,6 +93,9 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
   return {
     request,
     kept,
+    async assertSameEpoch() {
+      if ((await relay.log.describe(sessionId))?.epoch !== kept.epoch) throw new BatonError("EPOCH_CHANGED");
+    },
     async write(frames) {
       if (relay.rooms.closing !== undefined) throw relay.rooms.closing;
       if (relay.now() >= endsAtMs) throw new BatonError("TOKEN_EXPIRED");

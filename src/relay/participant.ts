@@ -15,12 +15,16 @@ export interface Origin {
   answered(clientSeq: number, answer: Refusal | { readonly kind: "repeated"; readonly logged: LoggedMessage }): void;
 }
 
+/** What a client speaks: this contract, or the original one, which has no Join, no Ack and no Heartbeat. */
+export type Dialect = "contract" | "original";
+
 /** A live stream in a room. */
 export class Participant {
   readonly identity: Identity;
   readonly streamId: string;
   /** How its messages come up: on the stream itself, or by `Publish`. */
   readonly carriage: "bidi" | "split";
+  readonly dialect: Dialect;
   readonly reader: Reader;
   readonly rate: Rate;
   readonly joinedAtMs: number;
@@ -50,6 +54,7 @@ export class Participant {
     readonly identity: Identity;
     readonly streamId: string;
     readonly carriage: "bidi" | "split";
+    readonly dialect: Dialect;
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
@@ -63,6 +68,7 @@ export class Participant {
     this.identity = options.identity;
     this.streamId = options.streamId;
     this.carriage = options.carriage;
+    this.dialect = options.dialect;
     this.reader = options.reader;
     this.#skewMs = limits.tokenSkewMs;
     this.#principal = options.principal;

@@ -10,8 +10,11 @@ import {
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
+import type { Refusal } from "../session/refusal.ts";
 import { clientKey } from "../session/state.ts";
 import { authenticate } from "./authenticate.ts";
+import { claimClient } from "./claim.ts";
+import { assertNotRevoked } from "./end-streams.ts";
 import { assertSessionId } from "./join.ts";
 import type { Origin, Participant } from "./participant.ts";
 import { ackPayload, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
@@ -37,6 +40,7 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
     // Logged messages go on together, and the core takes none behind one that was refused. All else waits for them.
     if (!isLogged(message)) await voice.replies();
     if (voice.faulted) break;
+    assertNotRevoked(relay, principal);
     await receive(relay, room, voice, message, encodedBytes(message));
   }
   const replies = await voice.replies();
@@ -87,11 +91,8 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
   const room = await relay.rooms.open(sessionId);
   const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
   if (!mayWrite(principal.scopes)) return { room, identity, generation: 0, rate };
-  const claim = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
-  if (claim.epoch !== room.state.epoch) {
-    room.fail(new BatonError("EPOCH_CHANGED"));
-    throw new BatonError("EPOCH_CHANGED");
-  }
+  const claim = await claimClient(relay, room, identity);
+  if (claim === undefined) throw new BatonError("EPOCH_CHANGED");
   room.claimed(identity, claim.generation);
   return { room, identity, generation: claim.generation, rate };
 }
@@ -158,8 +159,12 @@ class PublishVoice implements Voice {
   }
 
   tell(payload: RelayPayload): void {
-    if (payload.case === "fault") this.#stopped = true;
     this.#replies.push(payload);
+  }
+
+  refuse(refusal: Refusal, clientSeq: number): void {
+    this.#stopped = true;
+    this.#replies.push(faultPayload(refusal, clientSeq));
   }
 
   origin(bytes: number): Origin {

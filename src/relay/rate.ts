@@ -20,7 +20,11 @@ export class Rate {
 
   /** How long after a refusal there is still none; 0 = there was none, or there is one again. */
   waitMs(nowMs: number): number {
-    if (!this.#refused) return 0;
+    return this.#refused ? this.freeInMs(nowMs) : 0;
+  }
+
+  /** How long there is none; 0 = there is one. */
+  freeInMs(nowMs: number): number {
     const left = this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs;
     return left >= 1 ? 0 : Math.ceil((1 - left) / this.#perMs);
   }

@@ -72,7 +72,8 @@ export class Reader {
 
   /** Since when it takes nothing; undefined = it keeps up. */
   get blockedSinceMs(): number | undefined {
-    return this.#blockedSinceMs;
+    if (this.#blockedSinceMs === undefined) return undefined;
+    return Math.max(this.#blockedSinceMs, this.outlet.tookPieceAtMs ?? 0);
   }
 
   /** The last record that it has been told of, or that its snapshot stands for. */

@@ -4,11 +4,12 @@ import { type SessionMessage, PresenceUpdate_Status as Status } from "../gen/cod
 import { checkCustom, hashPayload, type LoggedPayload } from "../session/admit.ts";
 import { mapCursor } from "../session/cursor.ts";
 import type { Limits } from "../session/limits.ts";
+import type { OriginalSender } from "../session/original/sender.ts";
 import { isPathValid } from "../session/path.ts";
 import { assertNever } from "../session/reasons.ts";
 import { type Refusal, refuse } from "../session/refusal.ts";
 import type { Origin } from "./participant.ts";
-import { faultPayload, type Identity, type RelayPayload } from "./payload.ts";
+import type { Identity, RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
@@ -26,8 +27,12 @@ export interface Voice {
   confirms(seq: number): boolean;
   /** Says something to it alone. */
   tell(payload: RelayPayload): void;
-  /** Of a call that stops at its first refusal; undefined on a stream. */
+  /** Says that a message is not taken. */
+  refuse(refusal: Refusal, clientSeq: number): void;
+  /** Of whoever stops at the first refusal: a call, a client of the original contract; undefined on other streams. */
   readonly call?: { broken: boolean };
+  /** Of a client of the original contract. */
+  readonly original?: OriginalSender;
   /** Where the answer to its next logged message goes. */
   origin(bytes: number): Origin;
 }
@@ -57,18 +62,18 @@ export async function receive(
       break;
   }
   const refusal = checkRate(relay, voice) ?? refused;
-  if (refusal !== undefined) return voice.tell(faultPayload(refusal, clientSeq));
+  if (refusal !== undefined) return voice.refuse(refusal, clientSeq);
   const { identity } = voice;
   const nowMs = relay.now();
   switch (payload.case) {
     case "custom": {
       const invalid = checkCustom(payload.value);
-      if (invalid !== undefined) return voice.tell(faultPayload(invalid, clientSeq));
+      if (invalid !== undefined) return voice.refuse(invalid, clientSeq);
       room.tell(room.roster.active(identity.key, nowMs));
       return room.broadcast(identity, `custom:${payload.value.type}`, payload);
     }
     case "cursor": {
-      if (!isPathValid(payload.value.filePath)) return voice.tell(faultPayload(refuse("PATH_INVALID"), clientSeq));
+      if (!isPathValid(payload.value.filePath)) return voice.refuse(refuse("PATH_INVALID"), clientSeq);
       const value = mapCursor(room.state, payload.value, relay.limits.fileHistory);
       room.tell(room.roster.active(identity.key, nowMs));
       room.roster.moved(identity.key, value);
@@ -85,7 +90,7 @@ export async function receive(
     }
     case "heartbeat": {
       const { sentAt, echo, receivedSeq } = payload.value;
-      if (!voice.confirms(Number(receivedSeq))) return voice.tell(faultPayload(refuse("HEARTBEAT_INVALID"), clientSeq));
+      if (!voice.confirms(Number(receivedSeq))) return voice.refuse(refuse("HEARTBEAT_INVALID"), clientSeq);
       if (echo !== 0n || sentAt === 0n) return;
       const value = { sentAt: BigInt(nowMs), echo: sentAt, receivedBytes: BigInt(voice.receivedBytes) };
       return voice.tell({ case: "heartbeat", value });
@@ -93,16 +98,16 @@ export async function receive(
     case "tokenRotation":
       return voice.tell(await rotateToken(relay, room, voice, payload.value.token));
     case "join":
-      return voice.tell(faultPayload(refuse("ALREADY_JOINED"), clientSeq));
+      return voice.refuse(refuse("ALREADY_JOINED"), clientSeq);
     case "ack":
     case "welcome":
     case "tokenStatus":
     case "snapshot":
     case "fault":
     case "goAway":
-      return voice.tell(faultPayload(refuse("PAYLOAD_UNEXPECTED"), clientSeq));
+      return voice.refuse(refuse("PAYLOAD_UNEXPECTED"), clientSeq);
     case undefined:
-      return voice.tell(faultPayload(refuse("PAYLOAD_MISSING"), clientSeq));
+      return voice.refuse(refuse("PAYLOAD_MISSING"), clientSeq);
     default:
       return assertNever(payload);
   }
@@ -123,7 +128,7 @@ function submit(
   const unclaimed = voice.generation === 0 ? (refused ?? refuse("SCOPE_MISSING")) : undefined;
   const limited = checkRate(relay, voice) ?? unclaimed ?? checkUnacked(voice, bytes, relay.limits);
   if (limited !== undefined) {
-    voice.tell(faultPayload(limited, clientSeq));
+    voice.refuse(limited, clientSeq);
     return;
   }
   const { identity, principal, generation } = voice;
@@ -139,6 +144,7 @@ function submit(
     isAdmin: principal.scopes.has("session:admin"),
     refusal: refused,
     call: voice.call,
+    original: voice.original,
   };
   room.pipeline.submit(voice.origin(bytes), submission, bytes);
 }

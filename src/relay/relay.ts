@@ -1,6 +1,8 @@
 import type { ResumeTokens } from "../auth/resume-token.ts";
 import type { TokenVerifier } from "../auth/verify.ts";
 import type { RelayContext } from "./context.ts";
+import type { Readings } from "./readings.ts";
+import type { RevocationFeed } from "./revocation-feed.ts";
 import type { Rooms } from "./rooms.ts";
 
 /** One instance of the relay: what every call on it stands on. */
@@ -8,4 +10,6 @@ export interface Relay extends RelayContext {
   readonly tokens: TokenVerifier;
   readonly resumeTokens: ResumeTokens;
   readonly rooms: Rooms;
+  readonly readings: Readings;
+  readonly revocations: RevocationFeed;
 }

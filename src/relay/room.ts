@@ -153,7 +153,8 @@ export class Room {
     const nowMs = this.#context.now();
     if (this.#byClient.get(participant.key) === participant) {
       this.#byClient.delete(participant.key);
-      this.roster.away(participant.key, nowMs);
+      // A client of the original contract never comes back as the same one: there is nothing to wait for.
+      this.roster.away(participant.key, nowMs, participant.dialect === "original" ? 0 : undefined);
     }
     if (this.participants.size === 0) this.#emptySinceMs = nowMs;
     participant.reader.end(error);
@@ -246,12 +247,8 @@ export class Room {
         this.#supersede(key, message.generation);
         return;
       }
-      case "disconnect":
-        for (const participant of [...this.participants.values()]) {
-          const { userId, clientId } = participant.identity;
-          const meant = userId === message.userId && (message.clientId === "" || clientId === message.clientId);
-          if (meant) this.end(participant, new BatonError("DISCONNECTED"));
-        }
+      case "epoch-ended":
+        if (message.epoch === this.state.epoch) this.fail(new BatonError("EPOCH_CHANGED"));
         return;
       default:
         assertNever(message);

@@ -1,6 +1,7 @@
 import { getLogger } from "@logtape/logtape";
+import type { LogState } from "../durable/session-log.ts";
 import { BatonError } from "../session/reasons.ts";
-import { emptyState } from "../session/state.ts";
+import { emptyState, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { loadState } from "./load.ts";
 import { Rate } from "./rate.ts";
@@ -49,6 +50,13 @@ export class Rooms {
     return await opening;
   }
 
+  /** A session's history is over, here and elsewhere; what serves it ends, and whoever comes back finds what holds now. */
+  endEpoch(sessionId: string, epoch: string): void {
+    this.#context.bus.publish(sessionId, { kind: "epoch-ended", epoch });
+    const room = this.present(sessionId);
+    if (room?.state.epoch === epoch) room.fail(new BatonError("EPOCH_CHANGED"));
+  }
+
   /** What a user may send by calls that belong to no stream, whatever sessions and clients they name. */
   unseenRate(userId: string): Rate {
     const { limits, now } = this.#context;
@@ -80,14 +88,15 @@ export class Rooms {
 
   async #load(sessionId: string): Promise<Room> {
     try {
-      const { log, limits, newId } = this.#context;
-      const kept = await log.describe(sessionId);
-      if (kept === undefined) return this.#add(new Room(this.#context, emptyState(sessionId, newId()), 1));
-      // From the snapshot before the newest: so there is history to map the edits over that were on their way.
-      const newest = await log.latestSnapshot(sessionId, kept.head);
-      const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
-      const state = await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
-      return this.#add(new Room(this.#context, state, kept.first));
+      for (;;) {
+        const kept = await this.#context.log.describe(sessionId);
+        const state = await this.#fold(sessionId, kept);
+        // What was deleted while it was read would stand for the history that came after it.
+        if ((await this.#context.log.describe(sessionId))?.epoch !== kept?.epoch) continue;
+        const room = new Room(this.#context, state, kept?.first ?? 1);
+        this.#rooms.set(sessionId, room);
+        return room;
+      }
     } catch (error) {
       const reason = error instanceof BatonError ? error.reason : "INTERNAL";
       logger.error("a session cannot be opened", { session: sessionId, reason });
@@ -97,8 +106,12 @@ export class Rooms {
     }
   }
 
-  #add(room: Room): Room {
-    this.#rooms.set(room.sessionId, room);
-    return room;
+  async #fold(sessionId: string, kept: LogState | undefined): Promise<SessionState> {
+    const { log, limits, newId } = this.#context;
+    if (kept === undefined) return emptyState(sessionId, newId());
+    // From the snapshot before the newest: so there is history to map the edits over that were on their way.
+    const newest = await log.latestSnapshot(sessionId, kept.head);
+    const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
+    return await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
   }
 }

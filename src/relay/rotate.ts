@@ -10,6 +10,8 @@ import {
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { lastClientSeq } from "../session/state.ts";
+import { claimClient } from "./claim.ts";
+import { assertNotRevoked } from "./end-streams.ts";
 import type { Participant } from "./participant.ts";
 import type { Identity, RelayPayload } from "./payload.ts";
 import type { Relay } from "./relay.ts";
@@ -60,23 +62,20 @@ export async function putInForce(
   participant: Participant,
   principal: Principal,
 ): Promise<void> {
-  const { sessionId, userId, clientId, key } = participant.identity;
+  const { key } = participant.identity;
   const writes = mayWrite(principal.scopes);
   if (writes && participant.generation === 0 && room.count((other) => other.mayWrite) >= relay.limits.writers) {
     throw new BatonError("SESSION_FULL");
   }
+  assertNotRevoked(relay, principal);
   room.renew(participant, principal);
   if (!writes) {
     room.tell(room.roster.left(key));
     return;
   }
   if (participant.generation === 0) {
-    const claim = await relay.log.claim(sessionId, { userId, clientId }, room.state.epoch);
-    if (claim.epoch !== room.state.epoch) {
-      room.fail(new BatonError("EPOCH_CHANGED"));
-      return;
-    }
-    if (!room.participants.has(participant.streamId)) return;
+    const claim = await claimClient(relay, room, participant.identity);
+    if (claim === undefined || !room.participants.has(participant.streamId)) return;
     participant.generation = claim.generation;
     participant.reader.ackFrom = lastClientSeq(room.state, key) + 1;
   }

@@ -9,11 +9,13 @@ import { JoinSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { authenticate } from "./authenticate.ts";
 import { assertSessionId, type Joined, joinSession } from "./join.ts";
+import { isOriginal, joinOriginal } from "./original-stream.ts";
 import type { Participant } from "./participant.ts";
 import { encodeControl } from "./payload.ts";
-import { receive, type Voice } from "./receive.ts";
+import { receive } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Inbound, StreamCall, StreamHandler } from "./stream.ts";
+import { StreamVoice } from "./stream-voice.ts";
 import { within } from "./within.ts";
 
 /** `CollaborativeSession`: one stream both ways. */
@@ -24,14 +26,41 @@ export function collaborate(relay: Relay): StreamHandler<typeof SessionMessageSc
     const inbound = call.inbound[Symbol.asyncIterator]();
     const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
     if (first.done === true) return call.outlet.end();
-    const { message } = first.value;
-    const join = joinOf(message, principal);
-    const { sessionId } = message;
-    const { outlet, streamId, signal } = call;
-    const joined = await joinSession(relay, { sessionId, join, principal, carriage: "bidi", outlet, streamId, signal });
-    hear(relay, joined.participant, first.value.bytes);
-    await converse(relay, call, joined, inbound);
+    const { message, bytes } = first.value;
+    if (message.payload.case !== "join" && !isOriginal(message)) throw new BatonError("NOT_JOINED");
+    assertSessionId(message.sessionId);
+    if (message.userId !== "" && message.userId !== principal.userId) throw new BatonError("WRONG_SENDER");
+    const conversation = await joinStream(relay, call, principal, message);
+    hear(relay, conversation.joined.participant, bytes);
+    await converse(relay, call, conversation, inbound, isOriginal(message) ? first.value : undefined);
   };
+}
+
+/** A stream that has joined, and what is done with each message that comes up on it. */
+interface Conversation {
+  readonly joined: Joined;
+  receive(message: SessionMessage, bytes: number): Promise<void>;
+}
+
+async function joinStream(
+  relay: Relay,
+  call: StreamCall<typeof SessionMessageSchema>,
+  principal: Principal,
+  { sessionId, payload }: SessionMessage,
+): Promise<Conversation> {
+  if (payload.case !== "join") return await joinOriginal(relay, call, principal, sessionId);
+  const { outlet, streamId, signal } = call;
+  const who = { sessionId, join: payload.value, principal };
+  const joined = await joinSession(relay, {
+    ...who,
+    carriage: "bidi",
+    dialect: "contract",
+    outlet,
+    streamId,
+    signal,
+  });
+  const voice = new StreamVoice(joined.participant);
+  return { joined, receive: (message, bytes) => receive(relay, joined.room, voice, message, bytes) };
 }
 
 /** `Subscribe`: the stream down for whoever sends up by `Publish`. Once it has joined, it holds nothing of the request. */
@@ -53,7 +82,8 @@ async function enter(relay: Relay, call: StreamCall<typeof SubscribeRequestSchem
   if (first.done === true) throw new BatonError("MALFORMED", "Subscribe takes one request");
   const { sessionId, join = create(JoinSchema) } = first.value.message;
   const { outlet, streamId, signal } = call;
-  return await joinSession(relay, { sessionId, join, principal, carriage: "split", outlet, streamId, signal });
+  const who = { sessionId, join, principal };
+  return await joinSession(relay, { ...who, carriage: "split", dialect: "contract", outlet, streamId, signal });
 }
 
 /** The first frame: headers go out with it, proxies see a living stream, and clients that wait for either go on. */
@@ -64,31 +94,25 @@ function greet(relay: Relay, { outlet }: StreamCall<never> | Pick<StreamCall<nev
   void outlet.write(encodeControl(nobody, { case: "heartbeat", value }, relay.now(), outlet.form));
 }
 
-function joinOf({ payload, sessionId, userId }: SessionMessage, principal: Principal) {
-  if (payload.case !== "join") throw new BatonError("NOT_JOINED");
-  assertSessionId(sessionId);
-  if (userId !== "" && userId !== principal.userId) throw new BatonError("WRONG_SENDER");
-  return payload.value;
-}
-
 /** Hears a joined client out, until it has said all, is gone, or is sent away. */
 async function converse(
   relay: Relay,
   call: StreamCall<typeof SessionMessageSchema>,
-  joined: Joined,
+  { joined, receive }: Conversation,
   inbound: AsyncIterator<Inbound<typeof SessionMessageSchema>>,
+  first: Inbound<typeof SessionMessageSchema> | undefined,
 ): Promise<void> {
   const { room, participant } = joined;
-  const voice = voiceOf(participant);
   let heard = 0;
   try {
+    if (first !== undefined) await receive(first.message, first.bytes);
     for (;;) {
       const next = await inbound.next();
       if (next.done === true) break;
       room.expire(relay.now());
       if (!room.participants.has(participant.streamId)) return;
       hear(relay, participant, next.value.bytes);
-      await receive(relay, room, voice, next.value.message, next.value.bytes);
+      await receive(next.value.message, next.value.bytes);
       await letOthersGo(relay, participant, ++heard);
     }
   } catch (error) {
@@ -123,28 +147,6 @@ function leave({ room, participant }: Joined, signal: AbortSignal): void {
 function hear(relay: Relay, participant: Participant, bytes: number): void {
   participant.lastHeardMs = relay.now();
   participant.receivedBytes += bytes;
-}
-
-function voiceOf(participant: Participant): Voice {
-  return {
-    identity: participant.identity,
-    rate: participant.rate,
-    get principal() {
-      return participant.principal;
-    },
-    get generation() {
-      return participant.generation;
-    },
-    get unackedBytes() {
-      return participant.unackedBytes;
-    },
-    get receivedBytes() {
-      return participant.receivedBytes;
-    },
-    confirms: (seq) => participant.confirms(seq),
-    tell: (payload) => participant.reader.tell(payload),
-    origin: (bytes) => participant.origin(bytes),
-  };
 }
 
 async function gone(signal: AbortSignal): Promise<void> {

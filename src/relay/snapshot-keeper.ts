@@ -49,14 +49,14 @@ export class SnapshotKeeper {
   /** Never rejects: a snapshot that could not be written is written after the next records. */
   async #write(): Promise<void> {
     const { log, limits, now } = this.#context;
-    const { sessionId, head: seq } = this.#state;
+    const { sessionId, epoch, head: seq } = this.#state;
     this.#writing = true;
     this.#records = 0;
     this.#bytes = 0;
     try {
       const bytes = encodeSnapshot(this.#state, now(), limits);
       this.#lastSnapshotBytes = bytes.length;
-      await log.putSnapshot(sessionId, { seq, bytes });
+      await log.putSnapshot(sessionId, epoch, { seq, bytes });
       await this.#thin(seq);
       await this.#trim(seq);
     } catch (error) {
@@ -72,19 +72,19 @@ export class SnapshotKeeper {
    */
   async #thin(newestSnapshot: number): Promise<void> {
     const { log, limits } = this.#context;
-    const { sessionId } = this.#state;
+    const { sessionId, epoch } = this.#state;
     const before = await log.latestSnapshot(sessionId, newestSnapshot - 1);
     if (before === undefined) return;
     const older = await log.latestSnapshot(sessionId, before.seq - 1);
     const spacing = Math.max(limits.snapshotRecords, Math.floor(limits.logRecords / snapshotsKept));
     if (older === undefined || Math.floor(older.seq / spacing) !== Math.floor(before.seq / spacing)) return;
-    await log.dropSnapshot(sessionId, older.seq);
+    await log.dropSnapshot(sessionId, epoch, older.seq);
   }
 
   /** Up to the newest snapshot that leaves as many records as are to be kept, and one more snapshot after it. */
   async #trim(newestSnapshot: number): Promise<void> {
     const { log, limits } = this.#context;
-    const { sessionId, head } = this.#state;
+    const { sessionId, epoch, head } = this.#state;
     const before = await log.latestSnapshot(sessionId, newestSnapshot - 1);
     if (before === undefined) return;
     const kept = await log.describe(sessionId);
@@ -96,7 +96,7 @@ export class SnapshotKeeper {
     const keep = tooLarge ? Math.floor(records * (limits.logBytes / kept.bytes) * 0.9) : limits.logRecords;
     const through = await log.latestSnapshot(sessionId, Math.min(before.seq, head - keep));
     if (through === undefined || through.seq < this.#first) return;
-    await log.trim(sessionId, through.seq);
+    await log.trim(sessionId, epoch, through.seq);
     this.#first = through.seq + 1;
   }
 }

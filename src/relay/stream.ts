@@ -19,6 +19,11 @@ export interface Outlet {
    * (it resolves as well when the peer is gone; it never rejects). After `end` or the peer's going it does nothing.
    */
   write(frames: Uint8Array): Promise<void> | undefined;
+  /**
+   * Of an outlet that writes in pieces what it is given at once: when the peer last took one, ms since the Unix epoch.
+   * Whoever takes pieces is slow, and not gone.
+   */
+  readonly tookPieceAtMs?: number;
   /** Ends the stream, once: with OK, or with the error, its reason as a `Fault` in the error's details. */
   end(error?: BatonError): void;
 }

@@ -1,5 +1,6 @@
 import { GoAway_Reason as GoAwayReason, TokenStatus_State as TokenState } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
+import { endRevoked } from "./end-streams.ts";
 import type { Participant } from "./participant.ts";
 import type { Relay } from "./relay.ts";
 import { tokenStatus } from "./rotate.ts";
@@ -17,6 +18,7 @@ const ageGraceMs = 5_000;
 /** Everything that happens because time has passed. */
 export function tick(relay: Relay): void {
   const nowMs = relay.now();
+  if (relay.revocations.isDue(nowMs)) void followRevocations(relay);
   for (const room of relay.rooms.all) {
     room.expire(nowMs);
     for (const participant of [...room.participants.values()]) {
@@ -30,12 +32,19 @@ export function tick(relay: Relay): void {
   relay.rooms.sweep(nowMs);
 }
 
+/** Reads what was revoked elsewhere, and ends the streams that live on it. Never rejects. */
+export async function followRevocations(relay: Relay): Promise<void> {
+  if (await relay.revocations.poll(relay.now())) endRevoked(relay);
+}
+
 function endOf({ limits }: Relay, participant: Participant, nowMs: number) {
-  const { reader, carriage } = participant;
+  const { reader, carriage, dialect } = participant;
   if (participant.endsAtMs !== undefined && nowMs >= participant.endsAtMs) return "MAX_STREAM_AGE";
   const { blockedSinceMs } = reader;
   // A heartbeat that waits behind what it has not read is not held against it.
   if (blockedSinceMs !== undefined) return nowMs - blockedSinceMs >= limits.slowReaderMs ? "SLOW_CONSUMER" : undefined;
+  // It has no answer to a heartbeat: whether it lives, its transport has to say.
+  if (dialect === "original") return undefined;
   const { heartbeatMs } = limits;
   const silentMs = carriage === "bidi" ? heartbeatMs + silenceSlackMs : heartbeatMs * splitSilenceFactor;
   return nowMs - participant.lastHeardMs >= silentMs ? "CLIENT_SILENT" : undefined;

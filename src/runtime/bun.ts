@@ -1,22 +1,21 @@
-import { StartError } from "./start-error.ts";
+import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { openBunBody } from "./bun-body.ts";
+import { type FetchHandler, type RunningServer, startErrorFrom, type TlsIdentity } from "./server.ts";
 
 export interface ServeOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Undefined: cleartext. */
+  readonly tls?: TlsIdentity | undefined;
+  readonly fetch: FetchHandler;
 }
 
-export interface RunningServer {
-  /** Where it listens, without a slash at the end. */
-  readonly url: string;
-  /** Takes no new connections and waits until the open calls have ended; they are cut when `graceMs` have passed. */
-  stop(graceMs: number): Promise<void>;
-}
+const bindings: WireBindings = { openBody: openBunBody };
 
-/** HTTP/1.1 and h2c on one port. Throws a `StartError` where it cannot listen. */
-export function serveBun({ host, port, fetch }: ServeOptions): RunningServer {
-  const server = listen({ host, port, fetch });
+/** HTTP/1.1 and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
+export function serveBun(options: ServeOptions): RunningServer {
+  const server = listen(options);
   return {
     url: server.url.origin,
     async stop(graceMs) {
@@ -27,12 +26,13 @@ export function serveBun({ host, port, fetch }: ServeOptions): RunningServer {
   };
 }
 
-function listen({ host, port, fetch }: ServeOptions): Bun.Server<undefined> {
+function listen({ host, port, tls, fetch }: ServeOptions): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: host,
       port,
-      fetch,
+      fetch: (request) => fetch(request, bindings),
+      ...(tls && { tls }),
       http2: true,
       // A quiet stream is no dead one, and Bun does not count HTTP/2 PING: streams have heartbeats of their own.
       idleTimeout: 0,
@@ -46,20 +46,6 @@ function listen({ host, port, fetch }: ServeOptions): Bun.Server<undefined> {
       error: () => new Response(null, { status: 500 }),
     });
   } catch (error) {
-    throw new StartError(explain(error, `${host}:${port}`), { cause: error });
-  }
-}
-
-function explain(error: unknown, address: string): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  switch (code) {
-    case "EADDRINUSE":
-      return `cannot listen on ${address}: something else does already; stop it or choose another BATON_PORT`;
-    case "EACCES":
-      return `cannot listen on ${address}: not permitted; ports below 1024 often need privileges`;
-    case "EADDRNOTAVAIL":
-      return `cannot listen on ${address}: this machine has no such address; check BATON_HOST`;
-    default:
-      return `cannot listen on ${address}`;
+    throw startErrorFrom(error, `${host}:${port}`);
   }
 }

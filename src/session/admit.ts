@@ -11,6 +11,7 @@ import { admitComment } from "./comment.ts";
 import { encodePlan, planEdit } from "./edit.ts";
 import { hashBytes } from "./hash.ts";
 import type { Limits } from "./limits.ts";
+import { type OriginalSender, readOriginalComment, readOriginalEdit } from "./original/sender.ts";
 import { assertNever } from "./reasons.ts";
 import { isRefusal, type Refusal, refuse } from "./refusal.ts";
 import { clientKey, type LoggedMessage, lastClientSeq, type SessionState } from "./state.ts";
@@ -31,6 +32,8 @@ export interface Submission {
   readonly payload: LoggedPayload;
   readonly payloadHash: number;
   readonly isAdmin: boolean;
+  /** Of a client of the original contract, whose edits and comments say less; undefined for all others. */
+  readonly original?: OriginalSender | undefined;
   /** Messages of one call: behind one that was refused, none is taken. */
   readonly call?: { broken: boolean } | undefined;
   /** Why its sender may not send it: found before, told only when the message is not a repeat. */
@@ -104,21 +107,23 @@ export function findRepeat(
 /** The payload as it goes into the log; the state's texts and comments are as after it. */
 function place(
   state: SessionState,
-  { userId, clientId, payload, isAdmin }: Submission,
+  { userId, clientId, payload, isAdmin, original }: Submission,
   nowMs: number,
   limits: Limits,
 ): LoggedPayload | Refusal {
   switch (payload.case) {
     case "edit": {
       const author = clientKey(userId, clientId);
-      const plan = planEdit(state, author, payload.value, limits);
+      const sent = original === undefined ? payload.value : readOriginalEdit(state, author, payload.value);
+      const plan = planEdit(state, author, sent, limits, original?.linesShown(sent.filePath));
       if (isRefusal(plan)) return plan;
       const value = encodePlan(plan);
       putEdit(state, plan.file, plan.changes, plan.deleted, author, limits.fileHistory);
       return { case: "edit", value };
     }
     case "comment": {
-      const comment = admitComment(state, { userId, isAdmin }, payload.value, nowMs, limits);
+      const sent = original === undefined ? payload.value : readOriginalComment(state, original, payload.value);
+      const comment = admitComment(state, { userId, isAdmin }, sent, nowMs, limits);
       if (isRefusal(comment)) return comment;
       putComment(state, comment);
       return { case: "comment", value: comment };

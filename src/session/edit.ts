@@ -29,16 +29,22 @@ export interface PlannedEdit {
 
 /**
  * Puts an edit on the file's newest version: what it says of the version it was made on is mapped over what the file
- * saw since, where at one place what was logged first stands first.
+ * saw since, where at one place what was logged first stands first. `linesShown` is for the line form (`lineChange`).
  */
-export function planEdit(state: SessionState, author: string, edit: CodeEdit, limits: Limits): PlannedEdit | Refusal {
+export function planEdit(
+  state: SessionState,
+  author: string,
+  edit: CodeEdit,
+  limits: Limits,
+  linesShown = 0,
+): PlannedEdit | Refusal {
   if (!isPathValid(edit.filePath)) return refuse("PATH_INVALID");
   const size = checkSize(edit, limits);
   if (size !== undefined) return size;
   const file = state.files.get(edit.filePath) ?? absentFile(edit.filePath);
   const since = edit.version === 0 ? planCreation(state, file, edit, limits) : missedBy(file, author, edit, limits);
   if (isRefusal(since)) return since;
-  const changes = edit.deleted ? deleteAll(file) : mapOver(file, since, edit, limits);
+  const changes = edit.deleted ? deleteAll(file) : mapOver(file, since, edit, limits, linesShown);
   if (isRefusal(changes)) return changes;
   const growth = changes.newLength - fileUnits(file);
   if (changes.newLength > Math.max(limits.fileBytes, file.text.length)) {
@@ -106,9 +112,15 @@ function deleteAll(file: FileState): ChangeSet {
  */
 const maxPieces = 4;
 
-function mapOver(file: FileState, since: readonly FileVersion[], edit: CodeEdit, limits: Limits): ChangeSet | Refusal {
+function mapOver(
+  file: FileState,
+  since: readonly FileVersion[],
+  edit: CodeEdit,
+  limits: Limits,
+  linesShown: number,
+): ChangeSet | Refusal {
   const length = since[0]?.changes.length ?? file.text.length;
-  const changes = changesOf(edit, file);
+  const changes = changesOf(edit, file, limits, linesShown);
   if (isRefusal(changes)) return changes;
   let set = parseChanges(length, changes);
   if (isRefusal(set)) return set;
@@ -125,12 +137,13 @@ function mapOver(file: FileState, since: readonly FileVersion[], edit: CodeEdit,
   return since.length === 0 ? set : normalizeChanges(set);
 }
 
-function changesOf(edit: CodeEdit, file: FileState): readonly Change[] | Refusal {
+function changesOf(edit: CodeEdit, file: FileState, limits: Limits, linesShown: number): readonly Change[] | Refusal {
   if (edit.changes.length > 0) return edit.changes;
   // A file made empty: the line form with no line.
   if (edit.version === 0 && edit.lineNumber === 0 && edit.content === "") return [];
   const text = edit.version === 0 ? emptyText : textAt(file, edit.version);
   if (isRefusal(text)) return text;
-  const change = lineChange(text, edit.lineNumber, edit.content);
+  // No more lines are made than one edit may insert text.
+  const change = lineChange(text, edit.lineNumber, edit.content, Math.min(linesShown, text.lines + limits.editBytes));
   return isRefusal(change) ? change : [change];
 }

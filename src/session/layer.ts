@@ -43,22 +43,22 @@ export class Layer<V> {
     }
   }
 
-  /** In no promised order. */
+  /** In the order in which their keys came in. */
   *values(): Generator<V> {
-    if (this.#parent === undefined) {
-      for (const value of this.#own.values()) if (value !== undefined) yield value;
-      return;
-    }
-    const merged = new Map<string, V>();
-    this.#collect(merged);
-    yield* merged.values();
+    for (const [, value] of this.#entries()) yield value;
   }
 
-  #collect(into: Map<string, V>): void {
-    if (this.#parent !== undefined) this.#parent.#collect(into);
-    for (const [key, value] of this.#own) {
-      if (value === undefined) into.delete(key);
-      else into.set(key, value);
+  *#entries(): Generator<[string, V]> {
+    const own = this.#own;
+    const parent = this.#parent;
+    if (parent !== undefined) {
+      for (const entry of parent.#entries()) {
+        const [key] = entry;
+        const value = own.get(key);
+        if (value !== undefined) yield [key, value];
+        else if (!own.has(key)) yield entry;
+      }
     }
+    for (const [key, value] of own) if (value !== undefined && parent?.get(key) === undefined) yield [key, value];
   }
 }

@@ -68,6 +68,7 @@ export const reasons = {
   LOG_DAMAGED: entry("data_loss", Action.STOP, "a stored record of this session is damaged; it is kept aside"),
   INTERNAL: entry("internal", Action.RECONNECT, "a fault of the relay; its log names this stream"),
   // Refusals of a call or of a message.
+  REQUEST_INVALID: entry("invalid_argument", Action.STOP, "the request's fields do not say what is to be done"),
   SESSION_ID_INVALID: entry(
     "invalid_argument",
     Action.STOP,
@@ -78,6 +79,7 @@ export const reasons = {
   ALREADY_JOINED: entry("failed_precondition", Action.DROP, "already joined"),
   NOT_JOINED: entry("failed_precondition", Action.STOP, "the first message of a stream is a Join"),
   SESSION_NOT_FOUND: entry("not_found", Action.STOP, "there is no such session"),
+  SERVICE_NOT_FOUND: entry("not_found", Action.STOP, "this relay has no service of that name"),
   SCOPE_MISSING: entry("permission_denied", Action.DROP, "the token lacks the scope for this"),
   WRONG_SENDER: entry(
     "permission_denied",

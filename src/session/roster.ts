@@ -64,9 +64,9 @@ export class Roster {
   }
 
   /** The stream ended. Told only when nobody came back in time. */
-  away(key: string, nowMs: number): void {
+  away(key: string, nowMs: number, graceMs: number = this.#limits.leaveGraceMs): void {
     const entry = this.#entries.get(key);
-    if (entry !== undefined) this.#entries.set(key, { ...entry, leavesAtMs: nowMs + this.#limits.leaveGraceMs });
+    if (entry !== undefined) this.#entries.set(key, { ...entry, leavesAtMs: nowMs + graceMs });
   }
 
   /** It said itself that it leaves, or may no longer write. */

@@ -127,12 +127,17 @@ export function smallestChange(before: string, after: string, offset = 0): Chang
   };
 }
 
-/** The line form: `content` replaces the text of a line, or stands in a new line after the last. */
-export function lineChange(text: Text, lineNumber: number, content: string): Change | Refusal {
-  if (lineNumber < 1 || lineNumber > text.lines + 1) {
+/**
+ * The line form: `content` replaces the text of a line, or stands in a new line after the last. Whoever cannot remove a
+ * line may show `linesShown`, more than there are: those behind the text's last are empty, and become so when one of
+ * them, or one behind them, is written.
+ */
+export function lineChange(text: Text, lineNumber: number, content: string, linesShown = 0): Change | Refusal {
+  if (lineNumber < 1 || lineNumber > Math.max(text.lines, linesShown) + 1) {
     return refuse("EDIT_OUT_OF_RANGE", `the edit does not apply: line ${lineNumber} of ${text.lines}`);
   }
-  if (lineNumber === text.lines + 1) return { from: text.length, to: text.length, insert: lineBreak + content };
+  const missing = lineNumber - text.lines;
+  if (missing > 0) return { from: text.length, to: text.length, insert: lineBreak.repeat(missing) + content };
   const line = text.line(lineNumber);
   return smallestChange(line.text, content, line.from);
 }

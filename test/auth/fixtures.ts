@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { inspect } from "node:util";
 import { importPublicKeys, importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet, type VerificationKey } from "../../src/auth/keys.ts";
@@ -41,6 +41,18 @@ export const eddsa =
   (input) =>
     sign(null, Buffer.from(input), key);
 
+/** RS256. */
+export const pkcs1 =
+  (key: KeyObject): Signer =>
+  (input) =>
+    sign("sha256", Buffer.from(input), key);
+
+/** PS256: the salt is as long as the hash (RFC 7518 section 3.5). */
+export const pss =
+  (key: KeyObject, saltLength = 32): Signer =>
+  (input) =>
+    sign("sha256", Buffer.from(input), { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength });
+
 /** Signs anything under any header. A payload that is no text is written as JSON. */
 export function forge(
   payload: unknown,
@@ -69,6 +81,7 @@ export async function keysOf(imported: ReturnType<typeof importSecret>): Promise
 
 export const secretKeys = await keysOf(importSecret(secretText));
 export const p256Keys = await keysOf(importPublicKeys(pemOf(p256.publicKey)));
+export const rsaKeys = await keysOf(importPublicKeys(pemOf(rsa.publicKey)));
 export const ed25519Keys = await keysOf(importPublicKeys(pemOf(ed25519.publicKey)));
 
 export const verifierOf = (

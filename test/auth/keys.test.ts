@@ -6,6 +6,7 @@ import { createKeySet, maxKeys } from "../../src/auth/keys.ts";
 import {
   ecdsa,
   ed25519,
+  ed25519Keys,
   eddsa,
   forge,
   goodClaims,
@@ -111,23 +112,16 @@ describe("keys from configuration", () => {
   });
 
   test("TK19 other kinds of keys, and what is no key, are refused", async () => {
-    for (const key of [p384.publicKey, x25519.publicKey, rsa.publicKey]) {
-      await assertRefusal(importPublicKeys(pemOf(key)), /not a P-256 or an Ed25519 public key/, pemOf(key));
+    for (const key of [p384.publicKey, x25519.publicKey]) {
+      await assertRefusal(importPublicKeys(pemOf(key)), /not a P-256, an Ed25519 or an RSA public key/, pemOf(key));
       const jwk = JSON.stringify(jwkOf(key));
-      await assertRefusal(importPublicKeys(jwk), /not a P-256 or an Ed25519 public key/, jwk);
+      await assertRefusal(importPublicKeys(jwk), /not a P-256, an Ed25519 or an RSA public key/, jwk);
     }
     const pem = pemOf(p256.publicKey);
     const damaged = pem.replace(/\n(.{20})/, "\nAAAAAAAAAAAAAAAAAAAA");
-    await assertRefusal(importPublicKeys(damaged), /not a P-256 or an Ed25519/, damaged);
-    for (const text of [
-      "",
-      "hello",
-      `${pem}${pem}`,
-      `x${pem}`,
-      pem.replaceAll("PUBLIC", "RSA PUBLIC"),
-      pem.slice(0, 60),
-    ]) {
-      await assertRefusal(importPublicKeys(text), /one PEM block/, "");
+    await assertRefusal(importPublicKeys(damaged), /not a P-256, an Ed25519 or/, damaged);
+    for (const text of ["", "hello", `x${pem}`, pem.replaceAll("PUBLIC", "RSA PUBLIC"), pem.slice(0, 60)]) {
+      await assertRefusal(importPublicKeys(text), /1 to 16 PEM blocks/, "");
     }
   });
 
@@ -144,17 +138,21 @@ describe("keys from configuration", () => {
   test("TK19 a JWK that is something else than it says is refused", async () => {
     const { x, y } = jwkOf(p256.publicKey);
     const wrong = [
-      [{ kty: "EC", crv: "P-256", x, y: x }, /coordinates/],
-      [{ kty: "EC", crv: "P-256", x }, /coordinates/],
-      [{ kty: "EC", crv: "P-256", x: "", y: "" }, /coordinates/],
-      [{ kty: "OKP", crv: "Ed25519", x: "AAAA" }, /coordinates/],
+      [{ kty: "EC", crv: "P-256", x, y: x }, /numbers are not a key/],
+      [{ kty: "EC", crv: "P-256", x }, /numbers are not a key/],
+      [{ kty: "EC", crv: "P-256", x: "", y: "" }, /numbers are not a key/],
+      [{ kty: "OKP", crv: "Ed25519", x: "AAAA" }, /numbers are not a key/],
+      [{ kty: "RSA", e: "AQAB" }, /numbers are not a key|this one 0$/],
+      [{ kty: "RSA", n: jwkOf(rsa.publicKey).n, e: "AQAB", alg: "ES256" }, /alg does not fit/],
+      [{ kty: "RSA", n: jwkOf(rsa.publicKey).n, e: "AQAB", alg: "RSA-OAEP" }, /alg does not fit/],
       [{ kty: "EC", crv: "P-256", x, y, alg: "HS256" }, /alg does not fit/],
       [{ kty: "EC", crv: "P-256", x, y, alg: "ES384" }, /alg does not fit/],
-      [{ kty: "OKP", crv: "P-256", x, y }, /not a P-256 or/],
-      [{ kty: "EC", crv: "secp256k1", x, y }, /not a P-256 or/],
+      [{ kty: "OKP", crv: "P-256", x, y }, /not a P-256, an/],
+      [{ ...jwkOf(ed25519.publicKey), kty: "EC" }, /not a P-256, an/],
+      [{ kty: "EC", crv: "secp256k1", x, y }, /not a P-256, an/],
       [{ kty: "oct", k: "AAAA" }, /a secret has its own setting/],
-      [{ kty: "EC", crv: "P-256", x, y, use: "enc" }, /not a JWK for signatures/],
-      [{ kty: "EC", crv: "P-256", x, y, key_ops: ["sign"] }, /not a JWK for signatures/],
+      [{ kty: "EC", crv: "P-256", x, y, use: "enc" }, /not one for signatures/],
+      [{ kty: "EC", crv: "P-256", x, y, key_ops: ["sign"] }, /not one for signatures/],
       [{ kty: 1 }, /not a JWK/],
       [{ keys: [] }, /set of 1 to 16/],
       [{ keys: Array(17).fill(jwkOf(p256.publicKey)) }, /set of 1 to 16/],
@@ -165,10 +163,16 @@ describe("keys from configuration", () => {
     }
   });
 
-  test("TK19 a set has 1 to 16 keys", () => {
+  test("TK5 at most 16 keys are tried for one token, and a set has one at least", async () => {
     const [key] = p256Keys;
     assert.ok(key !== undefined);
-    createKeySet(Array(maxKeys).fill(key));
-    for (const count of [0, maxKeys + 1]) assert.throws(() => createKeySet(Array(count).fill(key)), RangeError);
+    for (const kid of [undefined, "one"]) {
+      const set = createKeySet(Array(maxKeys + 1).fill({ ...key, kid }));
+      for (const asked of [undefined, "one"]) assert.equal((await set.find("ES256", asked, nowMs)).length, maxKeys);
+    }
+    // Those of another algorithm do not count.
+    const many = createKeySet([...Array(maxKeys).fill(key), ...ed25519Keys]);
+    assert.deepEqual(await many.find("EdDSA", undefined, nowMs), ed25519Keys);
+    assert.throws(() => createKeySet([]), RangeError);
   });
 });

@@ -161,7 +161,94 @@ describe("what is no token", () => {
   });
 });
 
+describe("a name that stands twice", () => {
+  const good = JSON.stringify(goodClaims);
+  const signed = (header: string, payload: string | Uint8Array) => {
+    const input = `${base64Url(header)}.${base64Url(payload)}`;
+    return `${input}.${base64Url(hmac(secretText)(input, {}))}`;
+  };
+  const header = '{"alg":"HS256"}';
+
+  test("TK23 refuses claims in which it does, however deep and however it is spelled", async () => {
+    const words = "the claims must be a JSON object that has no name twice";
+    const twice = [
+      '"sub":"mallory"',
+      '"s\\u0075b":"mallory"',
+      '"exp":9999999999',
+      '"exp" \n:9999999999',
+      '"other":1,"other":1',
+      '"deep":{"a":[{"b":1,"c":{},"b":2}]}',
+      '"":1,"":2',
+      '"\\"":1,"\\u0022":2',
+      '"__proto__":1,"__proto__":2',
+    ];
+    for (const claims of twice) {
+      for (const text of [`{${claims},${good.slice(1)}`, `${good.slice(0, -1)},${claims}}`]) {
+        JSON.parse(text);
+        await refused(signed(header, text), words);
+      }
+    }
+  });
+
+  test("TK23 is no fault where it stands in two objects, or is no name", async () => {
+    const once = [
+      '"a":{"sub":1},"b":[{"sub":1},{"sub":{"sub":"sub"}}]',
+      '"list":["sub","sub",":","sub"],"text":"\\"sub\\":1,\\"sub\\":2"',
+      '"braces":"}{","more":"\\\\","{":"x"',
+      '"__proto__":{"sub":1},"constructor":1,"toString":2',
+    ];
+    for (const claims of once) {
+      const text = `{${claims},${good.slice(1)}`;
+      assert.equal((await verifierOf().verify(signed(header, text), nowMs)).userId, canary);
+    }
+  });
+
+  test("TK23 refuses a header in which it does, before anything is checked", async () => {
+    for (const text of [
+      '{"alg":"none","alg":"HS256"}',
+      '{"alg":"HS256","\\u0061lg":"HS256"}',
+      '{"alg":"HS256","kid":"a","kid":"b"}',
+      '{"alg":"HS256","x":{"y":1,"y":1}}',
+    ]) {
+      JSON.parse(text);
+      await refused(signed(text, good), "token header is not valid");
+      await refused(`${base64Url(text)}.${base64Url(good)}.`, "token header is not valid");
+    }
+  });
+
+  test("TK23 the signature comes first for claims, and takes no longer for many names", async () => {
+    const text = `{"sub":1,${good.slice(1)}`;
+    await refused(forge(text, { alg: "HS256" }, hmac("x")), "token signature does not match");
+    const names = Array.from({ length: 20_000 }, (_, index) => `"n${index}"  :[{}]`).join(",");
+    const token = signed(header, `{${names},${good.slice(1)}`);
+    assert.equal((await verifierOf(secretKeys, { maxTokenBytes: 1e6 }).verify(token, nowMs)).userId, canary);
+  });
+});
+
 describe("for what", () => {
+  test("TK24 an ID token is refused, by what it says of itself or by what it lacks", async () => {
+    const words = "this is an ID token; send the access token";
+    for (const claim of ["at_hash", "c_hash"]) {
+      for (const value of ["MTIzNDU2Nzg5MDEyMzQ1Ng", "", null, 1])
+        await refused(forge({ ...goodClaims, [claim]: value }), words);
+    }
+    const { sessions: _sessions, scope: _scope, ...rest } = goodClaims;
+    const idToken = { ...rest, iss: "https://id.example", aud: "a-client", nonce: "n-0S6_WzA2Mj", auth_time: rest.iat };
+    for (const typ of [undefined, "JWT"]) {
+      const header = { alg: "HS256", ...(typ === undefined ? {} : { typ }) };
+      await refused(forge(idToken, header), "sessions is required; scope is required");
+    }
+    // One of an issuer that puts every claim into every token.
+    const mixed = forge({ ...goodClaims, ...idToken });
+    await refused(mixed, "token audience not accepted", verifierOf(secretKeys, { audience: "baton" }));
+    // Some issuers repeat the nonce in access tokens.
+    const access = forge(
+      { ...goodClaims, nonce: "n-0S6_WzA2Mj", azp: "a-client", acr: "1" },
+      { alg: "HS256", typ: "at+jwt" },
+    );
+    assert.equal((await verifierOf().verify(access, nowMs)).userId, canary);
+  });
+
   test("TK7 a token of another type is refused", async () => {
     for (const typ of ["JWT", "jwt", "at+jwt", "application/at+JWT", "application/jwt"]) {
       assert.equal((await verifierOf().verify(forge(goodClaims, { alg: "HS256", typ }), nowMs)).userId, canary);

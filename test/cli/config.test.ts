@@ -8,6 +8,7 @@ import { describeFaults } from "../../src/cli/config-faults.ts";
 import { variableNames } from "../../src/cli/config-schema.ts";
 import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
+import { certificate } from "../auth/issuer.ts";
 import { createBench } from "./run-baton.ts";
 
 const bench = createBench();
@@ -42,6 +43,13 @@ describe("configuration", () => {
     assert.equal(config.log, "sqlite");
     assert.deepEqual(config.key, { kind: "development" });
     assert.deepEqual(config.limits, defaultLimits);
+  });
+
+  test("CO6 origins are read as a list, each as browsers send it", async () => {
+    assert.deepEqual((await configOf({})).allowedOrigins, []);
+    const origins = ["https://app.example.com", "http://localhost:5173", "http://[::1]:8080", "capacitor://localhost"];
+    assert.deepEqual((await configOf({ BATON_ALLOWED_ORIGINS: origins.join(",") })).allowedOrigins, origins);
+    assert.deepEqual((await configOf({ BATON_ALLOWED_ORIGINS: ` ${origins.join(" , ")} ` })).allowedOrigins, origins);
   });
 
   test("CF2 every fault is told at once, each in its own line that names its variable", async () => {
@@ -101,6 +109,22 @@ describe("configuration", () => {
     ["BATON_RESUME_SECRET", "short", /32 bytes/],
     ["BATON_JWT_ISSUER", "x".repeat(257), /256/],
     ["BATON_JWT_AUDIENCE", "a\u0007", /control/],
+    ["BATON_ALLOWED_ORIGINS", "null", /cannot allow null/],
+    ["BATON_ALLOWED_ORIGINS", "https://app.example.com,null", /cannot allow null/],
+    ["BATON_ALLOWED_ORIGINS", "*", /no wildcards/],
+    ["BATON_ALLOWED_ORIGINS", "https://*.example.com", /no wildcards/],
+    ["BATON_ALLOWED_ORIGINS", "example.com", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example,", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example https://b.example", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "mailto:a@example.com", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "file:///", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example/", /no slash at the end/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example/path", /no path/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example?q", /no path/],
+    ["BATON_ALLOWED_ORIGINS", "https://me@a.example", /no user/],
+    ["BATON_ALLOWED_ORIGINS", "https://a.example:443", /scheme's own/],
+    ["BATON_ALLOWED_ORIGINS", "https://A.example", /lower case/],
     ["BATON_LOG_LEVEL", "verbose", /one of trace, debug/],
     ["BATON_LIMIT_READERS", "0", /from 1 to/],
     ["BATON_LIMIT_READERS", "1.5", /digits alone/],
@@ -192,6 +216,66 @@ describe("configuration", () => {
       /together with BATON_JWT_PUBLIC_KEY/,
     );
     await assertFault({ BATON_JWT_SECRET: secret, BATON_RESUME_SECRET: secret }, "BATON_RESUME_SECRET", /its own/);
+  });
+
+  test("CF8 a file may have several keys and certificates", async () => {
+    const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const path = join(bench.folder(), "keys.pem");
+    writeFileSync(path, `${certificate}${publicKey.export({ type: "spki", format: "pem" })}`);
+    const { key } = await configOf({ BATON_JWT_PUBLIC_KEY: path });
+    assert.ok(key.kind === "public");
+    assert.deepEqual(
+      key.keys.flatMap(({ algorithms }) => algorithms),
+      ["ES256", "RS256", "PS256"],
+    );
+    writeFileSync(path, `${certificate.repeat(16)}${certificate}`);
+    await assertFault({ BATON_JWT_PUBLIC_KEY: path }, "BATON_JWT_PUBLIC_KEY", /1 to 16 PEM blocks/);
+  });
+
+  test("CF13 the URL of a key set is https, without credentials or fragment", async () => {
+    for (const url of [
+      "https://id.example/keys",
+      "https://10.0.0.1:8443/a?b=c",
+      "HTTPS://ID.EXAMPLE",
+      "https://[::1]/",
+    ]) {
+      const { key } = await configOf({ BATON_JWKS_URL: url });
+      assert.ok(key.kind === "jwks");
+      assert.equal(key.url.href, new URL(url).href);
+    }
+    for (const url of [
+      "http://id.example/keys",
+      "http://127.0.0.1/keys",
+      "https://user@id.example/",
+      "https://user:PINEAPPLE@id.example/",
+      "https://id.example/keys#PINEAPPLE",
+      "https://id.example/keys#",
+      "https://",
+      "id.example/keys",
+      "file:///etc/keys.json",
+      "data:application/json,{}",
+      "PINEAPPLE",
+    ]) {
+      await assertFault({ BATON_JWKS_URL: url }, "BATON_JWKS_URL", /begins with https:\/\/, without credentials/);
+      assert.doesNotMatch((await faultsOf({ BATON_JWKS_URL: url })).join(), /PINEAPPLE/);
+    }
+  });
+
+  test("CF13 of the secret, the public keys and the URL one is set", async () => {
+    const { publicKey } = generateKeyPairSync("ed25519");
+    const all = {
+      BATON_JWT_SECRET: secret,
+      BATON_JWT_PUBLIC_KEY: publicKey.export({ type: "spki", format: "pem" }).toString(),
+      BATON_JWKS_URL: "https://id.example/keys",
+    };
+    const names = ["BATON_JWT_SECRET", "BATON_JWT_PUBLIC_KEY", "BATON_JWKS_URL"] as const;
+    for (const one of names) {
+      await configOf({ [one]: all[one], BATON_HOST: "0.0.0.0" });
+      for (const other of names.slice(names.indexOf(one) + 1)) {
+        await assertFault({ [one]: all[one], [other]: all[other] }, one, new RegExp(`together with ${other};`));
+      }
+    }
+    await assertFault(all, "BATON_JWT_SECRET", /together with BATON_JWT_PUBLIC_KEY and BATON_JWKS_URL;/);
   });
 
   test("CF9 no fault repeats a value, whatever variable it stands in", async () => {

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createServer, connect as dial, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { readTail } from "../../src/cli/read-tail.ts";
-import { type CarriageKind, carriageKinds, carriageTo } from "../../src/cli/relay-transport.ts";
+import { type CarriageKind, carriageKinds, carriageTo, createRelayClient } from "../../src/cli/relay-transport.ts";
+import { readTail } from "../../src/client/read-tail.ts";
 import {
   type ConnectionOptions,
   type Interruption,
@@ -48,7 +48,7 @@ function sit({ relay, url = relay.url, as = "alice", clientId = as, kind = "bidi
     machine,
     carriage: carriageTo(url, kind),
     token: token ?? (() => relay.token({ sub: as })),
-    readTail: (fromSeq, jwt) => readTail(url, { session: "demo", fromSeq, token: jwt }),
+    readTail: (fromSeq, jwt) => readTail(createRelayClient(url), { session: "demo", fromSeq, token: jwt }),
     newClientId: () => `${as}-${++names}`,
     onEvent: (event) => {
       events.push(event);
@@ -157,7 +157,11 @@ describe("a session's connection", () => {
       }
       alice.connection.close(never);
       assert.deepEqual(await alice.connection.stopped, { kind: "closed" });
-      const records = await readTail(relay.url, { session: "demo", fromSeq: 1, token: await relay.token() });
+      const records = await readTail(createRelayClient(relay.url), {
+        session: "demo",
+        fromSeq: 1,
+        token: await relay.token(),
+      });
       assert.equal(records.length, 20);
       await relay.stop();
     });
@@ -238,7 +242,11 @@ describe("a session's connection", () => {
     assert.equal(first.machine.clientId, "alice-1");
     assert.equal(second.machine.clientId, "tab");
     await second.sees(() => second.text() === "two one ");
-    const records = await readTail(relay.url, { session: "demo", fromSeq: 1, token: await relay.token() });
+    const records = await readTail(createRelayClient(relay.url), {
+      session: "demo",
+      fromSeq: 1,
+      token: await relay.token(),
+    });
     assert.deepEqual(
       records.map(({ payload }) => payload.case),
       ["edit", "custom", "edit"],

@@ -23,6 +23,37 @@ describe("local bus", () => {
     assert.deepEqual(heard, ["1:1", "2:1", "1:2", "2:2", "0:3", "1:3"]);
   });
 
+  test("BS1 what is announced is heard once by every other member, whatever sessions it has", () => {
+    const bus = createLocalBus();
+    const members = [bus.member(), bus.member(), bus.member()] as const;
+    const heard: string[] = [];
+    for (const [i, member] of members.entries()) member.listen(({ kind }) => heard.push(`${i}:${kind}`));
+    members[0].subscribe("", () => heard.push("a session's"));
+    members[1].subscribe("", () => heard.push("a session's"));
+    const disconnect = { kind: "disconnect", sessionId: "", userId: "u", clientId: "" } as const;
+    members[0].announce(disconnect);
+    members[1].announce({ kind: "revoked" });
+    assert.deepEqual(heard, ["1:disconnect", "2:disconnect", "0:revoked", "2:revoked"]);
+  });
+
+  test("BS2 nothing is heard of announcements after the end of listening", () => {
+    const bus = createLocalBus();
+    const [from, to] = [bus.member(), bus.member()];
+    let heard = 0;
+    const end = to.listen(() => {
+      heard += 1;
+    });
+    to.listen(() => {
+      heard += 10;
+    });
+    from.announce({ kind: "revoked" });
+    end();
+    end();
+    from.announce({ kind: "revoked" });
+    from.publish("s", message(1));
+    assert.equal(heard, 21);
+  });
+
   test("BS2 a subscriber hears its session alone, and nothing after it unsubscribed", () => {
     const bus = createLocalBus();
     const [from, to] = [bus.member(), bus.member()];
@@ -71,7 +102,14 @@ describe("local bus", () => {
       heard += 1;
     });
     from.publish("s", message(1));
-    assert.equal(heard, 1);
-    assert.deepEqual(errors, [fault]);
+    to.listen(() => {
+      throw fault;
+    });
+    to.listen(() => {
+      heard += 1;
+    });
+    from.announce({ kind: "revoked" });
+    assert.equal(heard, 2);
+    assert.deepEqual(errors, [fault, fault]);
   });
 });

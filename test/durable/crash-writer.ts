@@ -21,8 +21,8 @@ async function write(sessionId: string): Promise<void> {
     head += count;
     writeSync(1, `${sessionId} ${head}\n`);
     if (head % 500 < count) {
-      await log.putSnapshot(sessionId, { seq: head, bytes: new Uint8Array(5_000) });
-      if (head > 2_000) await log.trim(sessionId, head);
+      await log.putSnapshot(sessionId, claim.epoch, { seq: head, bytes: new Uint8Array(5_000) });
+      if (head > 2_000) await log.trim(sessionId, claim.epoch, head);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { bunDriver } from "../../src/durable/driver-bun.ts";
+import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
 import type { SqlConnection, SqlDriver, SqlValue } from "../../src/durable/sqlite-driver.ts";
 
 /** Result codes as SQLite gives them; https://www.sqlite.org/rescode.html */
@@ -21,6 +21,8 @@ export interface FaultyDriver extends SqlDriver {
   /** Statements that ran, by their text. */
   readonly count: (sql: string) => number;
 }
+
+const realDriver = await loadDefaultDriver();
 
 /** The real driver, which fails where a test says so: what a disk does cannot be had on demand otherwise. */
 export function createFaultyDriver(): FaultyDriver {
@@ -51,7 +53,7 @@ export function createFaultyDriver(): FaultyDriver {
     },
     count: (sql) => ran.get(sql) ?? 0,
     open(path) {
-      const real = bunDriver.open(path);
+      const real = realDriver.open(path);
       opened += 1;
       connection = real;
       return {
@@ -66,7 +68,7 @@ export function createFaultyDriver(): FaultyDriver {
         close: () => real.close(),
       };
     },
-    resultCode: (error) => (error instanceof InjectedError ? error.code : bunDriver.resultCode(error)),
+    resultCode: (error) => (error instanceof InjectedError ? error.code : realDriver.resultCode(error)),
   };
   return driver;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import type { BatchWriter, Claim, ClientKey, LogRecord, SessionLog } from "../../src/durable/session-log.ts";
 import { BatonError, type Reason } from "../../src/session/reasons.ts";
+import type { Revocation } from "../../src/session/revocation.ts";
 
 export interface OpenedLog {
   readonly log: SessionLog;
@@ -41,9 +42,12 @@ export function rejectsWith(promise: Promise<unknown>, reason: Reason): Promise<
   });
 }
 
+/** Of a session that `fill` makes. */
+export const epochOf = (sessionId: string) => `epoch of ${sessionId}`;
+
 /** Appends `count` records after the head of a session that is made where there is none. */
 export async function fill(log: SessionLog, sessionId: string, count: number, key = alice): Promise<Claim> {
-  const claim = await log.claim(sessionId, key, `epoch of ${sessionId}`);
+  const claim = await log.claim(sessionId, key, epochOf(sessionId));
   const outcome = await log.append(sessionId, {
     epoch: claim.epoch,
     expectedHead: claim.head,
@@ -144,8 +148,8 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
     test("LG2 a conflict from before the trim carries nothing rather than a hole", async () => {
       const log = await freshLog();
       const claim = await fill(log, "s", 5);
-      await log.putSnapshot("s", { seq: 3, bytes: bytes("three") });
-      await log.trim("s", 3);
+      await log.putSnapshot("s", epochOf("s"), { seq: 3, bytes: bytes("three") });
+      await log.trim("s", epochOf("s"), 3);
       const batch = { epoch: claim.epoch, expectedHead: 2, records: recordsAfter(2, 1), writers: [] };
       assert.deepEqual(await log.append("s", batch), { kind: "conflict", records: [] });
       const fromTrim = await log.append("s", { ...batch, expectedHead: 3, records: recordsAfter(3, 1) });
@@ -302,14 +306,14 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
     test("LG8 a log is trimmed only where a snapshot is kept, and what is left reads on", async () => {
       const log = await freshLog();
       await fill(log, "s", 200);
-      await log.putSnapshot("s", { seq: 50, bytes: bytes("fifty") });
-      await log.putSnapshot("s", { seq: 100, bytes: bytes("hundred") });
+      await log.putSnapshot("s", epochOf("s"), { seq: 50, bytes: bytes("fifty") });
+      await log.putSnapshot("s", epochOf("s"), { seq: 100, bytes: bytes("hundred") });
       const before = await log.describe("s");
-      await log.trim("s", 99);
-      await log.trim("s", 200);
+      await log.trim("s", epochOf("s"), 99);
+      await log.trim("s", epochOf("s"), 200);
       assert.deepEqual(await log.describe("s"), before);
 
-      await log.trim("s", 100);
+      await log.trim("s", epochOf("s"), 100);
       const kept = recordsAfter(100, 100);
       const state = await log.describe("s");
       assert.deepEqual(
@@ -321,31 +325,31 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.equal(await log.latestSnapshot("s", 99), undefined);
       assert.deepEqual([...((await log.latestSnapshot("s"))?.bytes ?? [])], [...bytes("hundred")]);
 
-      await log.trim("s", 50);
+      await log.trim("s", epochOf("s"), 50);
       assert.equal((await log.describe("s"))?.first, 101);
     });
 
     test("LG8 a log trimmed to its end goes on, and its chain holds", async () => {
       const { log, reopen } = await openLog();
       await fill(log, "s", 5);
-      await log.putSnapshot("s", { seq: 5, bytes: bytes("five") });
-      await log.trim("s", 5);
+      await log.putSnapshot("s", epochOf("s"), { seq: 5, bytes: bytes("five") });
+      await log.trim("s", epochOf("s"), 5);
       const trimmed = await log.describe("s");
       assert.deepEqual([trimmed?.head, trimmed?.first, trimmed?.bytes], [5, 6, 0]);
       assert.deepEqual(await log.read("s", 6, everything, everything), []);
       await fill(log, "s", 100);
       const kept = reopen === undefined ? log : await reopen();
       assert.deepEqual(plain(await kept.read("s", 6, everything, everything)), plain(recordsAfter(5, 100)));
-      await kept.putSnapshot("s", { seq: 77, bytes: bytes("77") });
-      await kept.trim("s", 77);
+      await kept.putSnapshot("s", epochOf("s"), { seq: 77, bytes: bytes("77") });
+      await kept.trim("s", epochOf("s"), 77);
       assert.deepEqual(plain(await kept.read("s", 78, everything, everything)), plain(recordsAfter(77, 28)));
     });
 
     test("LG9 the newest snapshot at or before a seq is found; the first one at a seq stays", async () => {
       const log = await freshLog();
       await fill(log, "s", 30);
-      for (const seq of [20, 10, 30]) await log.putSnapshot("s", { seq, bytes: bytes(`at ${seq}`) });
-      await log.putSnapshot("s", { seq: 20, bytes: bytes("another") });
+      for (const seq of [20, 10, 30]) await log.putSnapshot("s", epochOf("s"), { seq, bytes: bytes(`at ${seq}`) });
+      await log.putSnapshot("s", epochOf("s"), { seq: 20, bytes: bytes("another") });
       const at = async (atMost?: number) => {
         const snapshot = await log.latestSnapshot("s", atMost);
         return snapshot && `${snapshot.seq}: ${new TextDecoder().decode(snapshot.bytes)}`;
@@ -358,30 +362,30 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
 
     test("LG9 a snapshot that nothing could be folded onto is ignored", async () => {
       const log = await freshLog();
-      await log.putSnapshot("nowhere", { seq: 1, bytes: bytes("x") });
+      await log.putSnapshot("nowhere", epochOf("nowhere"), { seq: 1, bytes: bytes("x") });
       assert.equal(await log.describe("nowhere"), undefined);
       assert.equal(await log.latestSnapshot("nowhere"), undefined);
       await fill(log, "s", 10);
-      await log.putSnapshot("s", { seq: 11, bytes: bytes("beyond the head") });
+      await log.putSnapshot("s", epochOf("s"), { seq: 11, bytes: bytes("beyond the head") });
       assert.equal(await log.latestSnapshot("s"), undefined);
-      await log.putSnapshot("s", { seq: 8, bytes: bytes("eight") });
-      await log.trim("s", 8);
-      await log.putSnapshot("s", { seq: 7, bytes: bytes("before the trim") });
+      await log.putSnapshot("s", epochOf("s"), { seq: 8, bytes: bytes("eight") });
+      await log.trim("s", epochOf("s"), 8);
+      await log.putSnapshot("s", epochOf("s"), { seq: 7, bytes: bytes("before the trim") });
       assert.equal(await log.latestSnapshot("s", 7), undefined);
-      await log.putSnapshot("s", { seq: 9, bytes: bytes("nine") });
+      await log.putSnapshot("s", epochOf("s"), { seq: 9, bytes: bytes("nine") });
       assert.equal((await log.latestSnapshot("s"))?.seq, 9);
     });
 
     test("LG9 a snapshot that is dropped is not found; one that a trimmed log is folded onto stays", async () => {
       const log = await freshLog();
       await fill(log, "s", 30);
-      for (const seq of [10, 20, 30]) await log.putSnapshot("s", { seq, bytes: bytes(`at ${seq}`) });
-      await log.dropSnapshot("s", 20);
-      await log.dropSnapshot("s", 7);
-      await log.dropSnapshot("nowhere", 10);
+      for (const seq of [10, 20, 30]) await log.putSnapshot("s", epochOf("s"), { seq, bytes: bytes(`at ${seq}`) });
+      await log.dropSnapshot("s", epochOf("s"), 20);
+      await log.dropSnapshot("s", epochOf("s"), 7);
+      await log.dropSnapshot("nowhere", epochOf("nowhere"), 10);
       assert.equal((await log.latestSnapshot("s", 29))?.seq, 10);
-      await log.trim("s", 10);
-      await log.dropSnapshot("s", 10);
+      await log.trim("s", epochOf("s"), 10);
+      await log.dropSnapshot("s", epochOf("s"), 10);
       assert.equal((await log.latestSnapshot("s", 29))?.seq, 10);
     });
 
@@ -405,7 +409,7 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
     test("LG11 a deleted session begins anew: new epoch, empty log, and no old writer comes through", async () => {
       const log = await freshLog();
       const old = await fill(log, "s", 5);
-      await log.putSnapshot("s", { seq: 5, bytes: bytes("old") });
+      await log.putSnapshot("s", epochOf("s"), { seq: 5, bytes: bytes("old") });
       await log.delete("s");
       await log.delete("s");
       assert.deepEqual(await log.list("", "", 10), []);
@@ -525,7 +529,7 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       const { log, reopen } = await openLog();
       const first = await fill(log, "a", 150);
       await fill(log, "b", 3, bob);
-      await log.putSnapshot("a", { seq: 100, bytes: bytes("hundred") });
+      await log.putSnapshot("a", epochOf("a"), { seq: 100, bytes: bytes("hundred") });
       await fill(log, "a", 7);
       await log.delete("b");
       const before = [await log.describe("a"), await log.describe("b")];
@@ -539,6 +543,79 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.deepEqual([claim.epoch, claim.head, claim.lastClientSeq], [first.epoch, 157, 157]);
       assert.ok(claim.generation > first.generation);
       assert.ok((await again.claim("b", bob, "b anew")).generation > claim.generation);
+    });
+
+    test("LG32 what is put, dropped or trimmed under another epoch than the present one changes nothing", async () => {
+      const log = await freshLog();
+      await fill(log, "s", 20);
+      const kept = epochOf("s");
+      for (const seq of [5, 10]) await log.putSnapshot("s", kept, { seq, bytes: bytes(`at ${seq}`) });
+      const before = await log.describe("s");
+      for (const epoch of ["another", ""]) {
+        await log.putSnapshot("s", epoch, { seq: 15, bytes: bytes("stale") });
+        await log.dropSnapshot("s", epoch, 10);
+        await log.trim("s", epoch, 5);
+      }
+      assert.deepEqual(await log.describe("s"), before);
+      assert.equal((await log.latestSnapshot("s"))?.seq, 10);
+      await log.renewEpoch("s", kept, "renewed");
+      await log.putSnapshot("s", kept, { seq: 15, bytes: bytes("stale") });
+      assert.equal((await log.latestSnapshot("s"))?.seq, 10);
+      await log.putSnapshot("s", "renewed", { seq: 15, bytes: bytes("fresh") });
+      await log.trim("s", "renewed", 5);
+      assert.deepEqual([(await log.latestSnapshot("s"))?.seq, (await log.describe("s"))?.first], [15, 6]);
+    });
+
+    test("LG33 a deletion tells the epoch that it ended; of no session, the empty one", async () => {
+      const log = await freshLog();
+      await fill(log, "s", 1);
+      assert.equal(await log.delete("nowhere"), "");
+      assert.equal(await log.delete("s"), epochOf("s"));
+      assert.equal(await log.delete("s"), "");
+    });
+
+    test("LG34 revocations are read in the order in which they came, from a place on, and stay", async () => {
+      const { log, reopen } = await openLog();
+      assert.deepEqual(await log.revocations(0, 10), []);
+      const all: Revocation[] = [
+        { kind: "token", tokenId: "a" },
+        { kind: "user", userId: "a", issuedBeforeMs: 1_764_000_000_000 },
+        { kind: "token", tokenId: "'; DROP TABLE revocations; --" },
+        { kind: "user", userId: "ü 😀", issuedBeforeMs: 3 },
+      ];
+      for (const revocation of all) await log.revoke(revocation);
+      const kept = reopen === undefined ? log : await reopen();
+      const read = await kept.revocations(0, 10);
+      assert.deepEqual(
+        read.map(({ revocation }) => revocation),
+        all,
+      );
+      const places = read.map(({ place }) => place);
+      assert.ok(places.every((place, i) => place > (places[i - 1] ?? 0)));
+      assert.deepEqual(await kept.revocations(0, 2), read.slice(0, 2));
+      assert.deepEqual(await kept.revocations(places[1] ?? 0, 10), read.slice(2));
+      assert.deepEqual(await kept.revocations(places[3] ?? 0, 10), []);
+    });
+
+    test("LG34 one that comes again takes the place of the earlier one, behind all, and never reaches less far", async () => {
+      const log = await freshLog();
+      const user = (issuedBeforeMs: number): Revocation => ({ kind: "user", userId: "u", issuedBeforeMs });
+      await log.revoke(user(500));
+      await log.revoke({ kind: "token", tokenId: "t" });
+      const [, last] = await log.revocations(0, 10);
+      const since = async () => {
+        const found = await log.revocations(last?.place ?? 0, 10);
+        return found.map(({ revocation }) => revocation);
+      };
+      await log.revoke(user(700));
+      assert.deepEqual(await since(), [user(700)]);
+      await log.revoke(user(600));
+      assert.deepEqual(await since(), [user(700)]);
+      await log.revoke({ kind: "token", tokenId: "t" });
+      assert.deepEqual(await since(), [user(700), { kind: "token", tokenId: "t" }]);
+      assert.equal((await log.revocations(0, 10)).length, 2);
+      await log.revoke({ kind: "token", tokenId: "u" });
+      assert.equal((await log.revocations(0, 10)).length, 3, "a token and a user of one name are two");
     });
 
     test("LG17 a closed log refuses, by name", async () => {

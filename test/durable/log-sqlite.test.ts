@@ -2,7 +2,7 @@ import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import { describeSessionLog } from "./log-contract.ts";
 import { makeFolder } from "./sqlite-folder.ts";
 
-describeSessionLog("SQLite (bun:sqlite)", async () => {
+describeSessionLog("SQLite", async () => {
   const { path, remove } = makeFolder();
   let log = await openSqliteLog({ path, now: Date.now });
   return {

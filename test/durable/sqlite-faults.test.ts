@@ -3,7 +3,7 @@ import { afterEach, describe, test } from "node:test";
 import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import type { AppendBatch, Claim, SessionLog } from "../../src/durable/session-log.ts";
 import { codes, createFaultyDriver, type FaultyDriver } from "./faulty-driver.ts";
-import { alice, bytes, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
+import { alice, bytes, epochOf, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
 import { makeFolder } from "./sqlite-folder.ts";
 
 const everything = Number.MAX_SAFE_INTEGER;
@@ -227,13 +227,13 @@ describe("SQLite log under faults", () => {
   test("LG25 a snapshot whose bytes changed is passed over for an older one", async () => {
     const { driver, log } = await openFaulty();
     await fill(log, "s", 10);
-    await log.putSnapshot("s", { seq: 4, bytes: bytes("four") });
-    await log.putSnapshot("s", { seq: 8, bytes: bytes("eight") });
+    await log.putSnapshot("s", epochOf("s"), { seq: 4, bytes: bytes("four") });
+    await log.putSnapshot("s", epochOf("s"), { seq: 8, bytes: bytes("eight") });
     driver.connection.exec("UPDATE snapshots SET bytes = x'00' WHERE seq = 8");
     assert.equal((await log.latestSnapshot("s"))?.seq, 4);
-    await log.trim("s", 8);
+    await log.trim("s", epochOf("s"), 8);
     assert.equal((await log.describe("s"))?.first, 1, "nothing is trimmed onto a damaged snapshot");
-    await log.trim("s", 4);
+    await log.trim("s", epochOf("s"), 4);
     driver.connection.exec("UPDATE snapshots SET bytes = x'00'");
     await rejectsWith(log.latestSnapshot("s"), "LOG_DAMAGED");
     await rejectsWith(log.claim("s", alice, "e"), "LOG_DAMAGED");

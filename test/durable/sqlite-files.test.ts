@@ -1,15 +1,17 @@
-import { Database } from "bun:sqlite";
 import assert from "node:assert/strict";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
+import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
 import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import { bytesOf, integerOf, type SqlConnection } from "../../src/durable/sqlite-driver.ts";
 import { BatonError } from "../../src/session/reasons.ts";
-import { alice, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
+import { alice, epochOf, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
 import { makeFolder } from "./sqlite-folder.ts";
 
+const driver = await loadDefaultDriver();
 const everything = Number.MAX_SAFE_INTEGER;
 const open = (path: string) => openSqliteLog({ path, now: Date.now, lockWaitMs: 0 });
 
@@ -24,33 +26,30 @@ async function refusal(opening: Promise<SessionLog>): Promise<string> {
 }
 
 /** Changes the database by a connection of its own, which the log has to have let go of. */
-function alter<T>(path: string, change: (db: Database) => T): T {
-  const db = new Database(path);
+function alter<T>(path: string, change: (db: SqlConnection) => T): T {
+  const db = driver.open(path);
   try {
     return change(db);
   } finally {
-    db.close(true);
+    db.close();
   }
 }
 
 /** Flips one bit of the first record's frame in a row of session `name`, and gives the rows as they are then. */
 const flip = (path: string, table: "journal" | "segments", name: string, which: "first" | "last" = "first") =>
   alter(path, (db) => {
-    const id = db.query<{ id: number }, [string]>("SELECT id FROM sessions WHERE name = ?").get(name)?.id ?? 0;
+    const id = integerOf(db.prepare("SELECT id FROM sessions WHERE name = ?").get(name) ?? {}, "id");
     const where = `WHERE session = ${id}`;
-    const row = db
-      .query<{ first_seq: number; records: Uint8Array }, []>(
-        `SELECT first_seq, records FROM ${table} ${where} ORDER BY first_seq ${which === "first" ? "" : "DESC"} LIMIT 1`,
-      )
-      .get();
-    assert.ok(row !== null);
-    row.records[16] = (row.records[16] ?? 0) ^ 0x10;
-    db.query(`UPDATE ${table} SET records = ? ${where} AND first_seq = ?`).run(row.records, row.first_seq);
-    return db.query(`SELECT * FROM ${table} ${where}`).all();
+    const order = `ORDER BY first_seq ${which === "first" ? "" : "DESC"} LIMIT 1`;
+    const row = db.prepare(`SELECT first_seq, records FROM ${table} ${where} ${order}`).get() ?? {};
+    const records = bytesOf(row, "records");
+    records[16] = (records[16] ?? 0) ^ 0x10;
+    db.prepare(`UPDATE ${table} SET records = ? ${where} AND first_seq = ?`).run(records, integerOf(row, "first_seq"));
+    return db.prepare(`SELECT * FROM ${table} ${where}`).all();
   });
 
 const rowsOf = (path: string, table: "journal" | "segments", session: number) =>
-  alter(path, (db) => db.query(`SELECT * FROM ${table} WHERE session = ?`).all(session));
+  alter(path, (db) => db.prepare(`SELECT * FROM ${table} WHERE session = ?`).all(session));
 
 async function assertSetAside(log: SessionLog, sessionId: string, epoch: string): Promise<void> {
   const records = recordsAfter(150, 1);
@@ -58,8 +57,8 @@ async function assertSetAside(log: SessionLog, sessionId: string, epoch: string)
   await rejectsWith(append(), "LOG_DAMAGED");
   await rejectsWith(log.claim(sessionId, alice, "x"), "LOG_DAMAGED");
   await rejectsWith(log.read(sessionId, 150, 150, 1), "LOG_DAMAGED");
-  await rejectsWith(log.putSnapshot(sessionId, { seq: 1, bytes: new Uint8Array(1) }), "LOG_DAMAGED");
-  await rejectsWith(log.trim(sessionId, 1), "LOG_DAMAGED");
+  await rejectsWith(log.putSnapshot(sessionId, epoch, { seq: 1, bytes: new Uint8Array(1) }), "LOG_DAMAGED");
+  await rejectsWith(log.trim(sessionId, epoch, 1), "LOG_DAMAGED");
   await rejectsWith(log.renewEpoch(sessionId, epoch, "x"), "LOG_DAMAGED");
 }
 
@@ -126,7 +125,7 @@ describe("SQLite log and its files", () => {
     copyFileSync(path, copy);
     copyFileSync(`${path}-wal`, `${copy}-wal`);
     await first.close();
-    alter(copy, (db) => db.run("UPDATE journal SET writers = '1,152' WHERE writers = '1,151'"));
+    alter(copy, (db) => db.exec("UPDATE journal SET writers = '1,152' WHERE writers = '1,151'"));
     const log = await open(copy);
     await rejectsWith(log.claim("a", alice, "e"), "LOG_DAMAGED");
     await log.close();
@@ -138,6 +137,7 @@ describe("SQLite log and its files", () => {
     ["the first segment is lost", "DELETE FROM segments WHERE first_seq = 1"],
     ["a segment in the middle is lost", "DELETE FROM segments WHERE first_seq > 1 AND last_seq < 900"],
     ["a segment is another's", "UPDATE segments SET start_checksum = start_checksum + 1 WHERE first_seq > 1"],
+    ["a number is beyond 2^53", "UPDATE segments SET start_checksum = 1 << 60 WHERE first_seq > 1"],
     ["the last record is cut off", "UPDATE segments SET records = substr(records, 1, length(records) - 20)"],
     ["the head's checksum is another", "UPDATE sessions SET head_checksum = head_checksum + 1"],
   ] as const) {
@@ -146,7 +146,7 @@ describe("SQLite log and its files", () => {
       let log = await open(path);
       for (let i = 0; i < 3; i++) await fill(log, "a", 300);
       await log.close();
-      alter(path, (db) => db.run(change));
+      alter(path, (db) => db.exec(change));
       log = await open(path);
       await rejectsWith(log.read("a", 1, everything, everything), "LOG_DAMAGED");
       await log.close();
@@ -166,8 +166,8 @@ describe("SQLite log and its files", () => {
     }
     await log.close();
     alter(path, (db) => {
-      db.run("DELETE FROM segments WHERE session = 1 AND first_seq = 301");
-      db.run("UPDATE segments SET session = 1 WHERE session = 2 AND first_seq = 301");
+      db.exec("DELETE FROM segments WHERE session = 1 AND first_seq = 301");
+      db.exec("UPDATE segments SET session = 1 WHERE session = 2 AND first_seq = 301");
     });
     log = await open(path);
     await rejectsWith(log.read("a", 1, 400, everything), "LOG_DAMAGED");
@@ -180,13 +180,13 @@ describe("SQLite log and its files", () => {
     const log = await open(path);
     await fill(log, "gone", 300);
     await fill(log, "gone", 3);
-    await log.putSnapshot("gone", { seq: 300, bytes: new Uint8Array(9) });
+    await log.putSnapshot("gone", epochOf("gone"), { seq: 300, bytes: new Uint8Array(9) });
     await log.delete("gone");
     await fill(log, "kept", 3);
     await log.close();
     const counts = alter(path, (db) =>
-      ["clients", "journal", "segments", "snapshots"].map(
-        (table) => db.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()?.n,
+      ["clients", "journal", "segments", "snapshots"].map((table) =>
+        integerOf(db.prepare(`SELECT count(*) AS n FROM ${table}`).get() ?? {}, "n"),
       ),
     );
     assert.deepEqual(counts, [1, 0, 1, 0]);
@@ -233,12 +233,12 @@ describe("SQLite log and its files", () => {
     const log = await open(path);
     await fill(log, "s", 1);
     await log.close();
-    alter(path, (db) => db.run("PRAGMA user_version = 2"));
+    alter(path, (db) => db.exec("PRAGMA user_version = 3"));
     const before = readFileSync(path);
     const message = await refusal(open(path));
     assert.deepEqual(readFileSync(path), before);
-    assert.match(message, /baton\.db was written by a newer Baton \(format 2; this one reads up to 1\)/);
-    alter(path, (db) => db.run("PRAGMA user_version = 1"));
+    assert.match(message, /baton\.db was written by a newer Baton \(format 3; this one reads up to 2\)/);
+    alter(path, (db) => db.exec("PRAGMA user_version = 1"));
     const again = await open(path);
     assert.equal((await again.describe("s"))?.head, 1);
     await again.close();
@@ -247,7 +247,7 @@ describe("SQLite log and its files", () => {
 
   test("LG30 another program's database, and what is no database, are refused and left as they are", async () => {
     const { folder, path, remove } = makeFolder();
-    alter(path, (db) => db.run("CREATE TABLE other(x)"));
+    alter(path, (db) => db.exec("CREATE TABLE other(x)"));
     const before = readFileSync(path);
     assert.match(await refusal(open(path)), /baton\.db is a database of another program/);
     assert.deepEqual(readFileSync(path), before);

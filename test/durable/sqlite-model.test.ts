@@ -30,6 +30,7 @@ const operation = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("trim" as const), session, back: fc.nat(40) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("delete" as const), session }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("renew" as const), session }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("revoke" as const), session, name: client }) },
 );
 type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
 
@@ -57,6 +58,7 @@ let mark = 0;
 function plan(operation: Operation, heads: Map<string, number>, epochs: Map<string, string>) {
   const id = operation.session;
   const head = heads.get(id) ?? 0;
+  const epoch = epochs.get(id) ?? "";
   const own = ++mark;
   switch (operation.do) {
     case "append": {
@@ -70,7 +72,7 @@ function plan(operation: Operation, heads: Map<string, number>, epochs: Map<stri
       return async ({ log, held }: Side) => {
         const generation = held.get(key)?.generation ?? 0;
         const writers = [{ userId: "u", clientId: operation.client, generation, lastClientSeq: own }];
-        const outcome = await log.append(id, { epoch: epochs.get(id) ?? "", expectedHead: head, records, writers });
+        const outcome = await log.append(id, { epoch, expectedHead: head, records, writers });
         return outcome.kind === "conflict" ? plain(outcome.records) : outcome;
       };
     }
@@ -81,13 +83,19 @@ function plan(operation: Operation, heads: Map<string, number>, epochs: Map<stri
         return { ...claim, generation: "any" };
       };
     case "snapshot":
-      return ({ log }: Side) => log.putSnapshot(id, { seq: head, bytes: bytes(`snapshot ${own}`) });
+      return ({ log }: Side) => log.putSnapshot(id, epoch, { seq: head, bytes: bytes(`snapshot ${own}`) });
     case "trim":
-      return ({ log }: Side) => log.trim(id, head - operation.back);
+      return ({ log }: Side) => log.trim(id, epoch, head - operation.back);
     case "delete":
       return ({ log }: Side) => log.delete(id);
     case "renew":
-      return ({ log }: Side) => log.renewEpoch(id, epochs.get(id) ?? "", `renewed ${own}`);
+      return ({ log }: Side) => log.renewEpoch(id, epoch, `renewed ${own}`);
+    case "revoke":
+      return ({ log }: Side) => {
+        const { name } = operation;
+        if (own % 2 === 0) return log.revoke({ kind: "token", tokenId: name });
+        return log.revoke({ kind: "user", userId: name, issuedBeforeMs: (own * 7) % 100 });
+      };
   }
 }
 
@@ -105,7 +113,9 @@ async function observe(log: SessionLog) {
     }
     seen.push({ records, snapshots, state: await log.describe(sessionId) });
   }
-  return { listed, seen };
+  // Places may differ: one that failed may have taken its own along.
+  const revocations = (await log.revocations(0, 100)).map(({ revocation }) => revocation);
+  return { listed, seen, revocations };
 }
 
 describe("SQLite log beside the memory log", () => {

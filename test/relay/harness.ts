@@ -2,12 +2,14 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { importSecret } from "../../src/auth/key-import.ts";
-import { createKeySet } from "../../src/auth/keys.ts";
+import { createKeySet, type KeySource } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
 import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
+import type { SessionBus } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import {
+  AdminService,
   CodeReviewService,
   type Fault,
   FaultSchema,
@@ -16,8 +18,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
-import { serveBun } from "../../src/runtime/bun.ts";
-import { openBunBody } from "../../src/runtime/bun-body.ts";
+import { serve } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const secret = new TextEncoder().encode("a secret of the tests, thirty-two bytes long");
@@ -30,33 +31,47 @@ export interface TokenOptions {
   readonly sessions?: readonly string[];
   readonly scope?: string;
   readonly ttlSeconds?: number;
+  /** The claim `jti`; default: a random one. */
+  readonly tokenId?: string;
   /** When it was issued; default: now, by the harness's clock. */
   readonly nowMs?: number;
 }
 
 const everything = "session:edit session:comment session:custom";
 
+export interface RelaySetup {
+  readonly limits?: Partial<Limits>;
+  readonly log?: SessionLog;
+  readonly bus?: SessionBus;
+  readonly allowedOrigins?: readonly string[];
+  /** In place of the secret of the tests, which `token` signs with. */
+  readonly keys?: KeySource;
+}
+
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog } = {}) {
+export async function startRelay(options: RelaySetup = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
+  const limits = { ...defaultLimits, ...options.limits };
   const { relay, routes, drain } = await createRelay({
     log,
-    bus: createLocalBus().member(),
-    limits: { ...defaultLimits, ...options.limits },
+    bus: options.bus ?? createLocalBus().member(),
+    limits,
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
-    keys: createKeySet(imported.keys),
+    keys: options.keys ?? createKeySet(imported.keys),
+    allowedOrigins: options.allowedOrigins,
   });
-  const server = serveBun({
+  const server = await serve({
     host: "127.0.0.1",
     port: 0,
-    fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+    limits,
+    fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   const streams = new Set<Stream>();
   const token = ({
@@ -65,10 +80,12 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     scope = everything,
     ttlSeconds = 3600,
     nowMs,
-  }: TokenOptions = {}) => signDevelopmentToken(secret, { sub, sessions, scope, ttlSeconds }, nowMs ?? now());
+    ...named
+  }: TokenOptions = {}) => signDevelopmentToken(secret, { sub, sessions, scope, ttlSeconds, ...named }, nowMs ?? now());
 
   return {
     url: server.url,
+    routes,
     relay,
     log,
     now,
@@ -80,6 +97,9 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     },
     client(kind: Kind = "connect"): Client<typeof CodeReviewService> {
       return createClient(CodeReviewService, transports[kind](server.url));
+    },
+    admin(kind: Kind = "connect"): Client<typeof AdminService> {
+      return createClient(AdminService, transports[kind](server.url));
     },
     /** Opens a bidi stream and sends its Join. */
     async join(join: JoinOptions = {}): Promise<Stream> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createHealthRoutes, type Readiness } from "../../src/relay/health.ts";
+import { createHealthRoutes } from "../../src/relay/health.ts";
+import type { Readiness } from "../../src/relay/readiness.ts";
 
 describe("health", () => {
   test("CL18 /healthz is 200 while the process lives; /readyz only while it takes clients", async () => {

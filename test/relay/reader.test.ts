@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import type { LogRecord } from "../../src/durable/session-log.ts";
 import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { Ephemerals } from "../../src/relay/ephemerals.ts";
@@ -8,34 +8,39 @@ import { encodeControl } from "../../src/relay/payload.ts";
 import { Reader } from "../../src/relay/reader.ts";
 import type { ReaderSource } from "../../src/relay/reader-source.ts";
 import { Ring } from "../../src/relay/ring.ts";
-import type { Outlet } from "../../src/relay/stream.ts";
-import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import type { FrameForm, Outlet } from "../../src/relay/stream.ts";
+import { createBase64Decoder } from "../../src/relay/wire/base64.ts";
+import { decodeMessage, encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
 import { clientKey } from "../../src/session/state.ts";
 import { createRandom } from "../support/random.ts";
 
 /** Takes frames, falls behind at random, and is asked to go on by the test. */
 class RandomOutlet implements Outlet {
-  readonly form = "binary";
+  readonly form: FrameForm;
   readonly bytes = createEnvelopeReader(1 << 20);
   readonly got: SessionMessage[] = [];
   writes = 0;
+  /** Bytes of the largest write. */
+  largest = 0;
   waits = 0;
   #resume: (() => void) | undefined;
   readonly #random: () => number;
   readonly #slowness: number;
 
-  constructor(random: () => number, slowness: number) {
+  constructor(random: () => number, slowness: number, form: FrameForm) {
     this.#random = random;
     this.#slowness = slowness;
+    this.form = form;
   }
 
   write(frames: Uint8Array): Promise<void> | undefined {
     assert.equal(this.#resume, undefined, "written to although it is behind");
     this.writes += 1;
-    this.bytes.push(frames);
+    this.largest = Math.max(this.largest, frames.length);
+    this.bytes.push(this.form === "text" ? createBase64Decoder().decode(frames) : frames);
     for (let next = this.bytes.take(); next !== undefined; next = this.bytes.take()) {
-      this.got.push(fromBinary(SessionMessageSchema, next));
+      this.got.push(decodeMessage(SessionMessageSchema, next, this.form));
     }
     if (this.#random() >= this.#slowness) return undefined;
     this.waits += 1;
@@ -68,7 +73,7 @@ class World {
     this.ring = new Ring(ringBytes);
   }
 
-  join(userId: string, slowness: number, fromSeq: number, ackFrom: number): void {
+  join(userId: string, slowness: number, fromSeq: number, ackFrom: number, form: FrameForm = "binary"): void {
     const identity = { sessionId: "s", userId, clientId: "c", key: clientKey(userId, "c") };
     const world = this;
     const source: ReaderSource = {
@@ -84,7 +89,7 @@ class World {
       conflated: (from, to) => this.ephemerals.between(from, to, identity.key),
       encode: (payload, form, timestampMs = 0) => encodeControl(identity, payload, timestampMs, form),
     };
-    const outlet = new RandomOutlet(this.#random, slowness);
+    const outlet = new RandomOutlet(this.#random, slowness, form);
     const fail = (error: unknown) => assert.fail(String(error));
     const reader = new Reader({
       outlet,
@@ -185,12 +190,13 @@ describe("a reader", () => {
       const random = createRandom(seed);
       const world = new World(random, 4_000);
       const newest = new Map<string, string>();
+      const form = (["binary", "json", "text"] as const)[seed % 3];
       for (const [user, slowness] of [
         ["ann", 0],
         ["bob", 0.2],
         ["cy", 0.9],
       ] as const)
-        world.join(user, slowness, 1, 1);
+        world.join(user, slowness, 1, 1, form);
       for (let step = 1; step <= 300; step++) {
         const user = ["ann", "bob", "cy"][Math.floor(random() * 3)] ?? "ann";
         if (random() < 0.7) world.record(user);
@@ -201,7 +207,8 @@ describe("a reader", () => {
         if (random() < 0.5) world.flush();
         if (random() < 0.1) for (const { outlet } of world.readers.values()) outlet.goOn();
         if (random() < 0.1) await new Promise<void>((resolve) => setImmediate(resolve));
-        if (step === 150) world.join("dee", 0.5, Math.floor(random() * world.log.length) + 1, Number.POSITIVE_INFINITY);
+        if (step === 150)
+          world.join("dee", 0.5, Math.floor(random() * world.log.length) + 1, Number.POSITIVE_INFINITY, form);
       }
       await world.settle();
       for (const key of world.readers.keys()) {
@@ -239,4 +246,37 @@ describe("a reader", () => {
     const [run] = world.ring.runs(0, 20);
     assert.equal(world.ring.runs(0, 20)[0], run);
   });
+
+  for (const form of ["json", "text"] as const) {
+    test(`WT7 frames that are ready together leave together as ${form}, and each was made once for all`, () => {
+      const world = new World(createRandom(7), 1 << 20);
+      for (const user of ["ann", "bob"]) world.join(user, 0, 1, Number.POSITIVE_INFINITY, form);
+      const before = [...world.readers.values()].map(({ outlet }) => outlet.writes);
+      for (let n = 0; n < 20; n++) world.record("zoe");
+      const derive = () => assert.fail("made again");
+      assert.throws(() => world.ring.derived(0, form, derive), /made again/);
+      world.flush();
+      for (let n = 0; n < 20; n++) world.ring.derived(n, form, derive);
+      for (const { outlet } of world.readers.values()) assert.equal(outlet.got.length, 21);
+      const after = [...world.readers.values()].map(({ outlet }) => outlet.writes);
+      assert.deepEqual(
+        after,
+        before.map((writes) => writes + 1),
+      );
+    });
+
+    test(`WT7 a write of ${form} gathers about 256 KiB and no more`, async () => {
+      const world = new World(createRandom(7), 1 << 24);
+      world.join("ann", 1, 1, Number.POSITIVE_INFINITY, form);
+      const [reader] = world.readers.values();
+      assert.ok(reader !== undefined);
+      reader.outlet.goOn();
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      for (let n = 0; n < 5_000; n++) world.record("zoe");
+      const { largest } = reader.outlet;
+      assert.ok(largest < 1_000, "nothing was gathered yet");
+      reader.reader.pump();
+      assert.ok(reader.outlet.largest >= 256 * 1024 && reader.outlet.largest < 257 * 1024, `${reader.outlet.largest}`);
+    });
+  }
 });

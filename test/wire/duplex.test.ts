@@ -14,8 +14,8 @@ import { customMessage, type Harness, maxMessageBytes, startHarness, typeOf } fr
 import { callOnce, endOf, namesOf, openH1, openH2, splitFrames } from "./raw.ts";
 
 let harness: Harness;
-before(() => {
-  harness = startHarness();
+before(async () => {
+  harness = await startHarness();
 });
 after(() => harness.stop());
 
@@ -169,9 +169,13 @@ describe("the limit of a message", () => {
   });
 
   const malformed: Record<string, number[]> = {
-    "WR4 a compressed message without an encoding": [1, 0, 0, 0, 0],
     "WR4 a message with the end flag of Connect": [2, 0, 0, 0, 2, 0x7b, 0x7d],
+    "WR4 a message behind an end of Connect": [2, 0, 0, 0, 2, 0x7b, 0x7d, 0, 0, 0, 0, 0],
+    "WR4 a second end of Connect": [2, 0, 0, 0, 2, 0x7b, 0x7d, 2, 0, 0, 0, 2, 0x7b, 0x7d],
     "WR4 a message with the trailer flag of gRPC-Web": [128, 0, 0, 0, 0],
+    "WR4 a message behind trailers of gRPC-Web": [128, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    "WR4 a message that is compressed and ends the stream": [3, 0, 0, 0, 0],
+    "WR4 a message with a flag that nobody has named": [0x40, 0, 0, 0, 0],
     "WR5 bytes that are no message": [0, 0, 0, 0, 2, 0x0a, 9],
     "WR7 a body that ends within a message": [0, 0, 0, 0, 9, 1],
     "WR7 a body that ends within a prefix": [0, 0],
@@ -216,7 +220,7 @@ describe("unary", () => {
     });
 
     test(`WR21 errors keep their reason, those of others only a stream id: ${title}`, async () => {
-      const failing = startHarness({
+      const failing = await startHarness({
         register: (router) =>
           router.rpc(CodeReviewService.method.publish, ({ sessionId }) => {
             throw sessionId === "ours"
@@ -238,7 +242,7 @@ describe("unary", () => {
     });
 
     test(`WR21 the deadline ends a call whose implementation lets it pass: ${title}`, async () => {
-      const hanging = startHarness({
+      const hanging = await startHarness({
         register: (router) => router.rpc(CodeReviewService.method.publish, () => new Promise(() => {})),
       });
       try {

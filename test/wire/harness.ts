@@ -11,8 +11,8 @@ import { encodeFrame, frameInForm } from "../../src/relay/wire/envelope.ts";
 import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
-import { serveBun } from "../../src/runtime/bun.ts";
-import { openBunBody } from "../../src/runtime/bun-body.ts";
+import { serve } from "../../src/runtime/this-runtime.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -52,7 +52,7 @@ export interface HarnessOptions {
   readonly register?: (router: ConnectRouter) => unknown;
 }
 
-export function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
+export async function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
   const calls: Seen[] = [];
   const waiting: ((seen: Seen) => void)[] = [];
   const reported: { streamId: string; error: unknown }[] = [];
@@ -97,10 +97,11 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
       { maxMessageBytes, report },
     ),
   ]);
-  const server = serveBun({
+  const server = await serve({
     host: "127.0.0.1",
     port: 0,
-    fetch: (request) => routes.fetch(request, { openBody: openBunBody }),
+    limits: defaultLimits,
+    fetch: (request, bindings) => routes.fetch(request, bindings),
   });
   return {
     url: server.url,
@@ -113,4 +114,4 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
   };
 }
 
-export type Harness = ReturnType<typeof startHarness>;
+export type Harness = Awaited<ReturnType<typeof startHarness>>;

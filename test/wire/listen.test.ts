@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { serveBun } from "../../src/runtime/bun.ts";
 import { StartError } from "../../src/runtime/start-error.ts";
+import { serve } from "../../src/runtime/this-runtime.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
 import { startHarness } from "./harness.ts";
 import { openH2 } from "./raw.ts";
 
 const fetch = () => new Response("here");
 
-function startErrorOf(host: string, port: number): string {
+async function startErrorOf(host: string, port: number): Promise<string> {
   try {
-    void serveBun({ host, port, fetch }).stop(0);
+    await (await serve({ host, port, limits: defaultLimits, fetch })).stop(0);
   } catch (error) {
-    assert.ok(error instanceof StartError);
+    assert.ok(error instanceof StartError, String(error));
     return error.message;
   }
   return "it listens";
@@ -19,22 +20,22 @@ function startErrorOf(host: string, port: number): string {
 
 describe("listening", () => {
   test("WR22 a port in use is a StartError that names it and says what to do", async () => {
-    const first = serveBun({ host: "127.0.0.1", port: 0, fetch });
+    const first = await serve({ host: "127.0.0.1", port: 0, limits: defaultLimits, fetch });
     const port = Number(new URL(first.url).port);
     assert.match(
-      startErrorOf("127.0.0.1", port),
+      await startErrorOf("127.0.0.1", port),
       new RegExp(`127.0.0.1:${port}: something else does already; .*BATON_PORT`),
     );
     await first.stop(0);
-    assert.equal(startErrorOf("127.0.0.1", port), "it listens");
+    assert.equal(await startErrorOf("127.0.0.1", port), "it listens");
   });
 
-  test("WR22 an address that is not this machine's is a StartError", () => {
-    assert.match(startErrorOf("192.0.2.1", 0), /^cannot listen on 192\.0\.2\.1:0/);
+  test("WR22 an address that is not this machine's is a StartError", async () => {
+    assert.match(await startErrorOf("192.0.2.1", 0), /^cannot listen on 192\.0\.2\.1:0/);
   });
 
   test("WR23 a stop cuts the streams that are still open when its time is up", async () => {
-    const harness = startHarness();
+    const harness = await startHarness();
     const called = harness.nextCall();
     const { stream, connection } = openH2(harness.url);
     stream.write(new Uint8Array(5));

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Logger } from "@logtape/logtape";
+import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
 import { createLocalBus } from "../durable/bus-local.ts";
@@ -7,33 +7,36 @@ import { createMemoryLog } from "../durable/log-memory.ts";
 import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
 import { createRelay } from "../relay/create-relay.ts";
-import { createHealthRoutes, type Readiness } from "../relay/health.ts";
+import { createHealthRoutes } from "../relay/health.ts";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
-import { serveBun } from "./bun.ts";
-import { openBunBody } from "./bun-body.ts";
+import { runtimeTitle, serve } from "./this-runtime.ts";
 
-/** What a relay on Bun needs to know. */
+const logger = getLogger(["baton", "relay"]);
+
+/** What a relay needs to know, on every runtime. */
 export interface RelayConfig {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** Absolute; it is there, and can be written. */
+  /** Of the SQLite log, which makes it where it is missing; on a local disk. */
   readonly dataDir: string;
   readonly log: "sqlite" | "memory";
   readonly keys: KeySource;
-  readonly issuer: string | undefined;
-  readonly audience: string | undefined;
-  /** Of web pages that may call, as browsers send it. */
-  readonly allowedOrigins: readonly string[];
-  /** Undefined: one that is kept in the log's store. */
-  readonly resumeSecret: Uint8Array | undefined;
+  /** What the claim `iss` must be; left out: anything. */
+  readonly issuer?: string | undefined;
+  /** What the claim `aud` must be or contain; left out: anything. */
+  readonly audience?: string | undefined;
+  /** Of web pages that may call, as browsers send it; left out: none but the relay's own. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** Signs resume tokens, at least 32 bytes; left out: one that is kept in the log's store. */
+  readonly resumeSecret?: Uint8Array | undefined;
   readonly limits: Limits;
 }
 
-export interface RelayOnBun {
+export interface StartedRelay {
   /** Where it listens, without a slash at the end. */
   readonly url: string;
   /** Drains and stops. */
@@ -44,7 +47,7 @@ export interface RelayOnBun {
 const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
-export async function startRelay(config: RelayConfig, logger: Logger): Promise<RelayOnBun> {
+export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   const { host, port, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
   const log = await openLog(config);
   try {
@@ -61,21 +64,19 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
       allowedOrigins,
       resumeSecret,
     });
-    let readiness: Readiness = "starting";
+    const { readiness } = running;
     const app = new Hono<{ Bindings: WireBindings }>();
     app.route(
       "/",
-      createHealthRoutes(() => readiness),
+      createHealthRoutes(() => readiness.current),
     );
     app.route("/", running.routes);
-    const fetch = (request: Request) => app.fetch(request, { openBody: openBunBody });
-    const server = serveBun({ host, port, fetch });
-    readiness = "ready";
-    logger.info("listening", { url: server.url });
+    const server = await serve({ host, port, limits, fetch: (request, bindings) => app.fetch(request, bindings) });
+    readiness.become("ready");
+    logger.info("listening", { url: server.url, runtime: runtimeTitle });
     return {
       url: server.url,
       async close() {
-        readiness = "draining";
         await running.drain();
         await server.stop(closeGraceMs);
         await log.close();

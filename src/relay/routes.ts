@@ -1,0 +1,57 @@
+import { getLogger } from "@logtape/logtape";
+import { Hono } from "hono";
+import { CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
+import { registerAdmin } from "./admin/service.ts";
+import { registerStandardServices } from "./grpc/standard-services.ts";
+import { getSnapshot, readLog } from "./log-streams.ts";
+import { publish } from "./publish.ts";
+import type { ReadinessState } from "./readiness.ts";
+import type { Relay } from "./relay.ts";
+import { collaborate, subscribe } from "./session-streams.ts";
+import type { WireBindings } from "./wire/endpoint.ts";
+import { createHandlerEndpoints } from "./wire/handlers.ts";
+import { guardOrigins } from "./wire/origins.ts";
+import { createWireRoutes } from "./wire/router.ts";
+import { createStreamEndpoint } from "./wire/stream-handler.ts";
+
+const logger = getLogger(["baton", "relay"]);
+
+/** How long an ended stream waits for a peer that is behind. */
+const endGraceMs = 2_000;
+
+export type RelayRoutes = Hono<{ Bindings: WireBindings }>;
+
+/** Every method that the relay serves, behind the guard of origins. */
+export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOrigins: readonly string[]): RelayRoutes {
+  const report = (streamId: string, error: unknown) => {
+    logger.error("a call failed", { streamId, error: describeError(error) });
+  };
+  const options = { maxMessageBytes: relay.limits.messageBytes, report };
+  const streamOptions = { ...options, endGraceMs };
+  const { method } = CodeReviewService;
+  const endpoints = [
+    createStreamEndpoint(method.collaborativeSession, collaborate(relay), streamOptions),
+    createStreamEndpoint(method.subscribe, subscribe(relay), streamOptions),
+    createStreamEndpoint(method.readLog, readLog(relay), streamOptions),
+    createStreamEndpoint(method.getSnapshot, getSnapshot(relay), streamOptions),
+    ...createHandlerEndpoints((router) => {
+      router.rpc(method.publish, (request, { requestHeader }) => publish(relay, request, requestHeader));
+      registerAdmin(router, relay);
+    }, options),
+  ];
+  const services = [...new Set(endpoints.map((endpoint) => endpoint.method.parent))];
+  const standard = createHandlerEndpoints(
+    (router) => registerStandardServices(router, { readiness, services }),
+    options,
+  );
+  return new Hono<{ Bindings: WireBindings }>()
+    .use(guardOrigins(allowedOrigins))
+    .route("/", createWireRoutes([...endpoints, ...standard]));
+}
+
+/** The kind and place of an error, without its message, which may quote what a client sent. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return "not an Error";
+  const place = error.stack?.split("\n").find((line) => line.includes("at ")) ?? "";
+  return `${error.name} ${place.trim()}`;
+}

@@ -1,0 +1,64 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { ConnectionLimits, ConnectionServer } from "./node-connections.ts";
+import { type Exchange, serveExchange } from "./node-exchange.ts";
+import type { FetchHandler } from "./server.ts";
+
+/** Longer than load balancers keep a quiet connection, 60 s: who closes it first should not be the one who is asked. */
+const keepAliveMs = 75_000;
+
+/** How long a client that is still sending has to take an answer that came early, before its connection is cut. */
+const lingerMs = 1_000;
+
+export function createH1Server(
+  { headerBytes, firstMessageMs }: ConnectionLimits,
+  fetch: FetchHandler,
+): ConnectionServer {
+  const server = createServer({
+    maxHeaderSize: headerBytes,
+    headersTimeout: firstMessageMs,
+    // How often it looks.
+    connectionsCheckingInterval: Math.min(firstMessageMs, 1_000),
+    // A request's body is a stream, and may be quiet.
+    requestTimeout: 0,
+    keepAliveTimeout: keepAliveMs,
+  });
+  let isDraining = false;
+  server.on("request", (request, response) => {
+    response.on("finish", () => {
+      if (isDraining || !request.complete) end(request);
+    });
+    void serveExchange(createExchange(request, response), fetch);
+  });
+  // It never listens itself, and begins to watch the times of its connections only when it does.
+  server.emit("listening");
+  return {
+    take: (socket) => void server.emit("connection", socket),
+    drain() {
+      isDraining = true;
+      server.close();
+    },
+  };
+}
+
+function end({ socket }: IncomingMessage): void {
+  socket.end();
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+function createExchange(request: IncomingMessage, response: ServerResponse): Exchange {
+  const { method = "", url = "", headers, socket } = request;
+  const origin = `${"encrypted" in socket ? "https" : "http"}://${headers.host}`;
+  return {
+    method,
+    url: url.startsWith("/") ? origin + url : url,
+    headers,
+    incoming: request,
+    outgoing: response,
+    canSendTrailers: false,
+    begin: (status, fields) => void response.writeHead(status, Object.fromEntries(fields)),
+    end: () => void response.end(),
+    answer: (status, fields) => void response.writeHead(status, Object.fromEntries(fields)).end(),
+    reset: () => void response.destroy(),
+  };
+}

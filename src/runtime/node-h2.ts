@@ -1,0 +1,76 @@
+import {
+  constants,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { ConnectionLimits, ConnectionServer } from "./node-connections.ts";
+import { type Exchange, serveExchange } from "./node-exchange.ts";
+import type { FetchHandler } from "./server.ts";
+
+/** Over HTTP/2's own streams: the classes that make them look like HTTP/1.1 cost more. */
+export function createH2Server(
+  { headerBytes, streamsPerConnection }: ConnectionLimits,
+  fetch: FetchHandler,
+): ConnectionServer {
+  const server = createServer({
+    settings: { maxConcurrentStreams: streamsPerConnection, maxHeaderListSize: headerBytes },
+  });
+  const sessions = new Set<ServerHttp2Session>();
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.on("close", () => sessions.delete(session));
+    session.on("error", () => undefined);
+  });
+  // A connection that speaks something else, or breaks the protocol, is closed by its session.
+  server.on("sessionError", () => undefined);
+  server.on("stream", (stream: ServerHttp2Stream, headers) => {
+    void serveExchange(createExchange(stream, headers), fetch);
+  });
+  return {
+    take: (socket) => void server.emit("connection", socket),
+    drain() {
+      for (const session of sessions) session.close();
+    },
+  };
+}
+
+function createExchange(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Exchange {
+  const { ":method": method = "", ":scheme": scheme = "", ":authority": authority = "", ":path": path = "" } = headers;
+  return {
+    method,
+    url: `${scheme}://${authority}${path}`,
+    headers,
+    incoming: stream,
+    outgoing: stream,
+    canSendTrailers: true,
+    begin(status, fields) {
+      stream.respond({ ...Object.fromEntries(fields), ":status": status }, { waitForTrailers: true });
+    },
+    end(trailers) {
+      stream.once("wantTrailers", () => {
+        stream.sendTrailers(Object.fromEntries(trailers ?? []));
+        closeUnread(stream);
+      });
+      stream.end();
+    },
+    answer(status, fields) {
+      stream.respond({ ...Object.fromEntries(fields), ":status": status }, { endStream: true });
+      closeUnread(stream);
+    },
+    reset() {
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    },
+  };
+}
+
+/**
+ * The answer is whole, and the peer need send no more (RFC 9113, 8.1): else its half would hold the stream open. Not at
+ * once, since on Node a reset overtakes the trailers, which leave at the end of the turn.
+ */
+function closeUnread(stream: ServerHttp2Stream): void {
+  setImmediate(() => {
+    if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+  });
+}
