@@ -17,6 +17,7 @@ export class RelayProcess {
       ...process.env,
       ...raisedLimits,
       BATON_PORT: String(port),
+      BATON_GRPC_PORT: "off",
       BATON_DATA_DIR: dataDir,
       BATON_JWT_SECRET: secret,
       BATON_LOG_LEVEL: "warning",

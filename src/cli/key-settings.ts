@@ -53,7 +53,8 @@ function usable(imported: ImportedKeys, context: z.core.$RefinementCtx): readonl
 
 const maxKeyFileBytes = 64 * 1024;
 
-async function readKeyFile(path: string): Promise<string | undefined> {
+/** Undefined: there is no readable file of at most 64 KiB. */
+export async function readKeyFile(path: string): Promise<string | undefined> {
   try {
     const { size } = await stat(path);
     return size <= maxKeyFileBytes ? await readFile(path, "utf8") : undefined;

@@ -6,6 +6,8 @@ import type { BodyEnd, BodySink, BodySource } from "../relay/wire/body.ts";
  * nobody reads.
  */
 export function readBody(incoming: Readable): ReadableStream<Uint8Array> {
+  /** A quiet stream holds nothing of a body that has ended. */
+  let letGo: () => void;
   return new ReadableStream<Uint8Array>({
     start(controller) {
       const take = (chunk: Uint8Array) => {
@@ -20,8 +22,7 @@ export function readBody(incoming: Readable): ReadableStream<Uint8Array> {
         letGo();
         controller.error(new Error("the body broke off"));
       };
-      /** A quiet stream holds nothing of a body that has ended. */
-      const letGo = () => {
+      letGo = () => {
         incoming
           .off("data", take)
           .off("end", end)
@@ -35,8 +36,9 @@ export function readBody(incoming: Readable): ReadableStream<Uint8Array> {
       incoming.resume();
     },
     cancel() {
+      letGo();
       // What still comes is thrown away, since the answer may go on.
-      incoming.removeAllListeners("data").resume();
+      incoming.resume();
     },
   });
 }

@@ -13,13 +13,18 @@ import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
 import { serveBun } from "./bun.ts";
-import type { FetchHandler } from "./server.ts";
+import { serveNode } from "./node-http2.ts";
+import type { FetchHandler, RunningServer, TlsIdentity } from "./server.ts";
 
 /** What a relay on Bun needs to know. */
 export interface RelayConfig {
   readonly host: string;
-  /** 0: any free one. */
+  /** Of Connect and gRPC-Web. 0: any free one. */
   readonly port: number;
+  /** Of native gRPC. 0: any free one; undefined: it is not served. */
+  readonly grpcPort: number | undefined;
+  /** Of both ports; undefined: cleartext. */
+  readonly tls: TlsIdentity | undefined;
   /** Absolute; it is there, and can be written. */
   readonly dataDir: string;
   readonly log: "sqlite" | "memory";
@@ -32,8 +37,10 @@ export interface RelayConfig {
 }
 
 export interface RelayOnBun {
-  /** Where it listens, without a slash at the end. */
+  /** Where it listens for Connect and gRPC-Web, without a slash at the end. */
   readonly url: string;
+  /** Where it listens for native gRPC too; undefined: nowhere. */
+  readonly grpcUrl: string | undefined;
   /** Drains and stops. */
   close(): Promise<void>;
 }
@@ -43,8 +50,9 @@ const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig, logger: Logger): Promise<RelayOnBun> {
-  const { host, port, limits, keys, issuer, audience, resumeSecret } = config;
+  const { host, port, grpcPort, tls, limits, keys, issuer, audience, resumeSecret } = config;
   const log = await openLog(config);
+  const servers: RunningServer[] = [];
   try {
     const running = await createRelay({
       log,
@@ -66,20 +74,25 @@ export async function startRelay(config: RelayConfig, logger: Logger): Promise<R
     );
     app.route("/", running.routes);
     const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
-    const server = serveBun({ host, port, fetch });
+    const server = serveBun({ host, port, tls, fetch });
+    servers.push(server);
+    const grpc = grpcPort === undefined ? undefined : await serveNode({ host, port: grpcPort, tls, limits, fetch });
+    if (grpc !== undefined) servers.push(grpc);
     readiness = "ready";
-    logger.info("listening", { url: server.url });
+    logger.info("listening", { url: server.url, grpcUrl: grpc?.url });
     return {
       url: server.url,
+      grpcUrl: grpc?.url,
       async close() {
         readiness = "draining";
         await running.drain();
-        await server.stop(closeGraceMs);
+        await Promise.all(servers.map((one) => one.stop(closeGraceMs)));
         await log.close();
         logger.info("stopped");
       },
     };
   } catch (error) {
+    await Promise.all(servers.map((one) => one.stop(0)));
     await log.close();
     throw error;
   }

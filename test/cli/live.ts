@@ -117,7 +117,7 @@ export function createLiveBench() {
     // A process group of its own, so that the launcher and what it runs can be killed at one blow.
     const child = spawn("node", [launcher, ...args], {
       cwd: repository,
-      env: { ...Object.fromEntries(inherited), ...env },
+      env: { ...Object.fromEntries(inherited), BATON_GRPC_PORT: "off", ...env },
       stdio: ["pipe", "pipe", "pipe"],
       detached: true,
     });

@@ -14,8 +14,8 @@ import { customMessage, type Harness, maxMessageBytes, startHarness, typeOf } fr
 import { callOnce, endOf, namesOf, openH1, openH2, splitFrames } from "./raw.ts";
 
 let harness: Harness;
-before(() => {
-  harness = startHarness();
+before(async () => {
+  harness = await startHarness();
 });
 after(() => harness.stop());
 
@@ -216,7 +216,7 @@ describe("unary", () => {
     });
 
     test(`WR21 errors keep their reason, those of others only a stream id: ${title}`, async () => {
-      const failing = startHarness({
+      const failing = await startHarness({
         register: (router) =>
           router.rpc(CodeReviewService.method.publish, ({ sessionId }) => {
             throw sessionId === "ours"
@@ -238,7 +238,7 @@ describe("unary", () => {
     });
 
     test(`WR21 the deadline ends a call whose implementation lets it pass: ${title}`, async () => {
-      const hanging = startHarness({
+      const hanging = await startHarness({
         register: (router) => router.rpc(CodeReviewService.method.publish, () => new Promise(() => {})),
       });
       try {

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import {
@@ -12,6 +13,9 @@ import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler, RunningServer, TlsIdentity } from "../../src/runtime/server.ts";
+import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -49,9 +53,43 @@ export interface HarnessOptions {
   readonly session?: StreamHandler<Input>;
   readonly endGraceMs?: number;
   readonly register?: (router: ConnectRouter) => unknown;
+  readonly listener?: ListenerName;
+  readonly tls?: TlsIdentity;
+  readonly limits?: Partial<Limits>;
 }
 
-export function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
+/** The two ways to listen: `Bun.serve`, and Node's own modules, which Bun has too. */
+export type ListenerName = "Bun.serve" | "node:http2";
+
+/** What the suites of this folder are run over; test/wire/runtimes.test.ts runs them again over the rest. */
+export const listenerHere: ListenerName =
+  "Bun" in globalThis && process.env.WIRE_LISTENER !== "node:http2" ? "Bun.serve" : "node:http2";
+
+interface ListenOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly tls?: TlsIdentity;
+  readonly limits?: Partial<Limits>;
+  readonly fetch: FetchHandler;
+}
+
+export async function listen(
+  name: ListenerName,
+  { host = "127.0.0.1", port = 0, limits, ...options }: ListenOptions,
+): Promise<RunningServer> {
+  return name === "Bun.serve"
+    ? serveBun({ host, port, ...options })
+    : await serveNode({ host, port, limits: { ...defaultLimits, ...limits }, ...options });
+}
+
+export async function startHarness({
+  session = echo,
+  endGraceMs = 5_000,
+  register,
+  listener = listenerHere,
+  tls,
+  limits,
+}: HarnessOptions = {}) {
   const calls: Seen[] = [];
   const waiting: ((seen: Seen) => void)[] = [];
   const reported: { streamId: string; error: unknown }[] = [];
@@ -96,10 +134,10 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
       { maxMessageBytes, report },
     ),
   ]);
-  const server = serveBun({
-    host: "127.0.0.1",
-    port: 0,
+  const server = await listen(listener, {
     fetch: (request, bindings) => routes.fetch(request, bindings),
+    ...(tls && { tls }),
+    ...(limits && { limits }),
   });
   return {
     url: server.url,
@@ -112,4 +150,4 @@ export function startHarness({ session = echo, endGraceMs = 5_000, register }: H
   };
 }
 
-export type Harness = ReturnType<typeof startHarness>;
+export type Harness = Awaited<ReturnType<typeof startHarness>>;

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { serveBun } from "../../src/runtime/bun.ts";
 import { StartError } from "../../src/runtime/start-error.ts";
-import { startHarness } from "./harness.ts";
+import { listen, listenerHere, startHarness } from "./harness.ts";
 import { openH2 } from "./raw.ts";
 
 const fetch = () => new Response("here");
 
-function startErrorOf(host: string, port: number): string {
+async function startErrorOf(host: string, port: number): Promise<string> {
   try {
-    void serveBun({ host, port, fetch }).stop(0);
+    await (await listen(listenerHere, { host, port, fetch })).stop(0);
   } catch (error) {
     assert.ok(error instanceof StartError);
     return error.message;
@@ -19,22 +18,22 @@ function startErrorOf(host: string, port: number): string {
 
 describe("listening", () => {
   test("WR22 a port in use is a StartError that names it and says what to do", async () => {
-    const first = serveBun({ host: "127.0.0.1", port: 0, fetch });
+    const first = await listen(listenerHere, { fetch });
     const port = Number(new URL(first.url).port);
     assert.match(
-      startErrorOf("127.0.0.1", port),
+      await startErrorOf("127.0.0.1", port),
       new RegExp(`127.0.0.1:${port}: something else does already; .*BATON_PORT`),
     );
     await first.stop(0);
-    assert.equal(startErrorOf("127.0.0.1", port), "it listens");
+    assert.equal(await startErrorOf("127.0.0.1", port), "it listens");
   });
 
-  test("WR22 an address that is not this machine's is a StartError", () => {
-    assert.match(startErrorOf("192.0.2.1", 0), /^cannot listen on 192\.0\.2\.1:0/);
+  test("WR22 an address that is not this machine's is a StartError", async () => {
+    assert.match(await startErrorOf("192.0.2.1", 0), /^cannot listen on 192\.0\.2\.1:0/);
   });
 
   test("WR23 a stop cuts the streams that are still open when its time is up", async () => {
-    const harness = startHarness();
+    const harness = await startHarness();
     const called = harness.nextCall();
     const { stream, connection } = openH2(harness.url);
     stream.write(new Uint8Array(5));

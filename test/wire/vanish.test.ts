@@ -9,8 +9,8 @@ import { customMessage, type Harness, type HarnessOptions, heartbeat, type Seen,
 import { endOf, namesOf, openH1, openH2, splitFrames } from "./raw.ts";
 
 const running: Harness[] = [];
-function start(options: HarnessOptions = {}): Harness {
-  const harness = startHarness(options);
+async function start(options: HarnessOptions = {}): Promise<Harness> {
+  const harness = await startHarness(options);
   running.push(harness);
   return harness;
 }
@@ -90,6 +90,8 @@ const ways: Record<string, (harness: Harness) => Promise<void>> = {
       method: "POST",
       headers: { "content-type": "application/connect+proto" },
       body: new ReadableStream({ start: (controller) => controller.enqueue(frame) }),
+      // Node asks for it.
+      ...{ duplex: "half" },
       signal: abort.signal,
     });
     await response.body?.getReader().read();
@@ -101,7 +103,7 @@ describe("the peer goes", () => {
   for (const [handlerTitle, options] of Object.entries(sessions)) {
     for (const [title, go] of Object.entries(ways)) {
       test(`WR17 ${title}, ${handlerTitle}: one abort, and the handler ends`, async () => {
-        const harness = start(options);
+        const harness = await start(options);
         const called = harness.nextCall();
         await go(harness);
         const seen = await called;
@@ -118,7 +120,7 @@ describe("the peer goes", () => {
   test("WR18 a half-close ends the inbound and is no abort; the stream goes on", async () => {
     const inboundEnded = Promise.withResolvers<boolean>();
     const goOn = Promise.withResolvers<void>();
-    const harness = start({
+    const harness = await start({
       session: async ({ inbound, outlet, signal }) => {
         outlet.write(frame);
         for await (const _ of inbound);
@@ -155,7 +157,7 @@ describe("the peer reads nothing", () => {
   const hold: HarnessOptions = { session: ({ signal }) => until(signal) };
 
   test("WR19 HTTP/2: the write gives a promise within 1 MiB, which resolves when the peer reads", async () => {
-    const harness = start(hold);
+    const harness = await start(hold);
     const called = harness.nextCall();
     const { socket, send, openWindow } = openBareH2(harness.port);
     send(frame);
@@ -171,7 +173,7 @@ describe("the peer reads nothing", () => {
   });
 
   test("WR19 HTTP/1.1: the write gives a promise once the socket is full", async () => {
-    const harness = start(hold);
+    const harness = await start(hold);
     const called = harness.nextCall();
     const { socket, send } = openH1(harness.port);
     send(frame);
@@ -184,7 +186,7 @@ describe("the peer reads nothing", () => {
   });
 
   test("WR19 the promise resolves when the peer goes", async () => {
-    const harness = start(hold);
+    const harness = await start(hold);
     const called = harness.nextCall();
     const { socket, send } = openBareH2(harness.port);
     send(frame);
@@ -194,7 +196,7 @@ describe("the peer reads nothing", () => {
   });
 
   test("WR20 a peer that is behind when the stream ends still gets all, and the end", async () => {
-    const harness = start(hold);
+    const harness = await start(hold);
     const called = harness.nextCall();
     const { socket, send, openWindow, received, closed } = openBareH2(harness.port);
     send(frame);
@@ -211,7 +213,7 @@ describe("the peer reads nothing", () => {
 
   for (const version of ["HTTP/2", "HTTP/1.1"]) {
     test(`WR20 a peer that does not take the end in time is reset: ${version}`, async () => {
-      const harness = start({ ...hold, endGraceMs: 50 });
+      const harness = await start({ ...hold, endGraceMs: 50 });
       const called = harness.nextCall();
       if (version === "HTTP/2") {
         const { socket, send, closed } = openBareH2(harness.port);
