@@ -52,12 +52,12 @@ class Jwks implements KeySource {
     await (this.#attempt ?? (this.#waitMs(nowMs) === 0 ? this.#try(nowMs) : undefined));
     const found = await this.#lookUp(algorithm, kid, nowMs);
     if (found.length > 0 || this.#condition === "current") return found;
-    throw new BatonError("KEYS_UNAVAILABLE", undefined, { retryAfterMs: Math.max(1, this.#waitMs(nowMs)) });
+    throw new BatonError("KEYS_UNAVAILABLE", undefined, { retryAfterMs: this.#waitMs(nowMs) });
   }
 
   async tend(nowMs: number): Promise<void> {
     const ageMs = this.#ageMs(nowMs);
-    const isFresh = this.#condition === "current" && ageMs >= 0 && ageMs < refreshMs;
+    const isFresh = ageMs >= 0 && ageMs < refreshMs;
     if (isFresh || this.#attempt !== undefined || this.#waitMs(nowMs) > 0) return;
     await this.#try(nowMs);
   }

@@ -18,8 +18,9 @@ async function whyOf(answer: Answer, timeoutMs?: number): Promise<string | undef
   issuer.answers(answer);
   const asked = issuer.requests.length;
   const fetched = await fetchJwks({ ...issuer, timeoutMs });
-  // A platform may try a connection that it kept, and that was cut, once more on a new one.
-  assert.ok(issuer.requests.length > asked);
+  // A platform may try a connection that it kept, and that was cut, once more on a new one. Where time is short, it may
+  // be over before anything was asked.
+  assert.ok(issuer.requests.length > asked || timeoutMs !== undefined);
   if (fetched.kind === "text") return undefined;
   assert.doesNotMatch(fetched.why, /PINEAPPLE|localhost|127\.0/);
   return fetched.why;

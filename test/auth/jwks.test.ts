@@ -232,6 +232,20 @@ describe("when a set is asked for", () => {
     await keys.tend(nowMs - hour + 5 * minute);
     assert.equal(issuer.requests.length, 3);
   });
+
+  test("KS5 there is one attempt at a time, also where the clock is set back meanwhile", async () => {
+    const waiting: (() => void)[] = [];
+    issuer.answers((_, response) => waiting.push(() => response.end(JSON.stringify(signed(one)))));
+    const first = keys.tend(nowMs);
+    const others = [keys.tend(nowMs - hour), keys.tend(nowMs + hour)];
+    const judged = judge(one.token(claims), -30 * second);
+    while (waiting.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await Promise.all(others);
+    for (const answer of waiting) answer();
+    await first;
+    assert.equal(await judged, canary);
+    assert.equal(issuer.requests.length, 1);
+  });
 });
 
 describe("an issuer that is out of reach", () => {

@@ -248,6 +248,7 @@ describe("configuration", () => {
       "http://127.0.0.1/keys",
       "https://user@id.example/",
       "https://user:PINEAPPLE@id.example/",
+      "https://:PINEAPPLE@id.example/",
       "https://id.example/keys#PINEAPPLE",
       "https://id.example/keys#",
       "https://",

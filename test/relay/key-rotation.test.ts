@@ -143,8 +143,10 @@ describe("an issuer that changes its keys", () => {
 describe("an issuer that is out of reach", () => {
   test("KS7 a relay starts without it, tells who comes when to come again, and takes them when it is back", async () => {
     issuer.answers(down);
+    const asked = issuer.requests.length;
     const late = await startRelay({ keys: createJwks(issuer) });
     try {
+      assert.equal(issuer.requests.length, asked + 1);
       const token = tokenBy(old, "alice");
       const { fault } = await (await late.join({ token })).ended;
       assert.deepEqual(
