@@ -177,6 +177,22 @@ describe("ListSessions", () => {
     assert.deepEqual(await listAll(["team-a/*"], "team-b", 5), [[]]);
   });
 
+  for (const kind of ["connect-json", "connect-h1", "grpc-web"] as const) {
+    test(`AD4 the same over ${kind}, refusals too`, async () => {
+      const admin = counted.relay.admin(kind);
+      const { sessions } = await admin.listSessions({ prefix: "team-b" }, await operator(counted.relay));
+      assert.deepEqual(
+        sessions.map(({ sessionId, headSeq }) => [sessionId, headSeq]),
+        [
+          ["team-b", 1n],
+          ["team-b/1", 1n],
+        ],
+      );
+      const fault = await refusal(admin.describeSession({ sessionId: "zoo" }, await operator(counted.relay, ["a"])));
+      assert.equal(fault.reason, "SESSION_FORBIDDEN");
+    });
+  }
+
   test("AD4 looks at no session that the token does not name, and at one more than the page holds", async () => {
     counted.asked.length = 0;
     await listAll(["team-b/*", "team-a/1", "zoo"], "team-", 5);
