@@ -613,7 +613,17 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.deepEqual(await since(), [user(700)]);
       await log.revoke({ kind: "token", tokenId: "t" });
       assert.deepEqual(await since(), [user(700), { kind: "token", tokenId: "t" }]);
-      assert.equal((await log.revocations(0, 10)).length, 2);
+      const both = await log.revocations(0, 10);
+      assert.deepEqual(
+        both.map(({ revocation }) => revocation.kind),
+        ["user", "token"],
+      );
+      await log.revoke(user(800));
+      const turned = await log.revocations(0, 10);
+      assert.deepEqual(
+        turned.map(({ revocation }) => revocation.kind),
+        ["token", "user"],
+      );
       await log.revoke({ kind: "token", tokenId: "u" });
       assert.equal((await log.revocations(0, 10)).length, 3, "a token and a user of one name are two");
     });

@@ -177,10 +177,30 @@ describe("ListSessions", () => {
     assert.deepEqual(await listAll(["team-a/*"], "team-b", 5), [[]]);
   });
 
+  for (const kind of ["connect-json", "connect-h1", "grpc-web"] as const) {
+    test(`AD4 the same over ${kind}, refusals too`, async () => {
+      const admin = counted.relay.admin(kind);
+      const { sessions } = await admin.listSessions({ prefix: "team-b" }, await operator(counted.relay));
+      assert.deepEqual(
+        sessions.map(({ sessionId, headSeq }) => [sessionId, headSeq]),
+        [
+          ["team-b", 1n],
+          ["team-b/1", 1n],
+        ],
+      );
+      const fault = await refusal(admin.describeSession({ sessionId: "zoo" }, await operator(counted.relay, ["a"])));
+      assert.equal(fault.reason, "SESSION_FORBIDDEN");
+    });
+  }
+
   test("AD4 looks at no session that the token does not name, and at one more than the page holds", async () => {
     counted.asked.length = 0;
     await listAll(["team-b/*", "team-a/1", "zoo"], "team-", 5);
     assert.deepEqual(counted.asked, ["team-a/1", "team-b/* 5"]);
+    counted.asked.length = 0;
+    const few = await operator(counted.relay, ["team-a/1", "team-a/2", "team-b/1", "zoo"]);
+    await counted.relay.admin().listSessions({ pageSize: 1 }, few);
+    assert.deepEqual(counted.asked, ["team-a/1", "team-a/2"]);
     counted.asked.length = 0;
     const options = await operator(counted.relay);
     await counted.relay.admin().listSessions({ pageSize: 5000 }, options);
@@ -205,6 +225,11 @@ describe("ListSessions", () => {
       const fault = await refusal(admin.listSessions({ prefix: "team-a", pageToken }, options));
       assert.equal(fault.reason, "REQUEST_INVALID", pageToken);
       assert.match(fault.message, /page_token/);
+    }
+    for (const text of ["1 ../x", "1 ", "2 zoo", "zoo", "1 team-a\n"]) {
+      const pageToken = Buffer.from(text).toString("base64url");
+      const fault = await refusal(admin.listSessions({ pageToken }, options));
+      assert.equal(fault.reason, "REQUEST_INVALID", text);
     }
     const elsewhere = await refusal(admin.listSessions({ prefix: "zoo", pageToken: nextPageToken }, options));
     assert.equal(elsewhere.reason, "REQUEST_INVALID");
@@ -272,6 +297,25 @@ describe("DescribeSession", () => {
     await elsewhere.stop();
     assert.deepEqual(plain(atRest), files);
     assert.deepEqual([atRest.participants.length, atRest.info?.headSeq, atRest.info?.participants], [0, 5n, 0]);
+  });
+
+  test("AD5 tells the files as the log has them, also where the room here is behind", async () => {
+    const two = await startTwo({ shareBus: false });
+    try {
+      const reader = await two.here.join({ token: await two.here.token({ sub: "rita", scope: "session:read" }) });
+      await reader.take("welcome");
+      const filesHere = async () => {
+        const { files } = await two.here.admin().describeSession({ sessionId: "demo" }, await operator(two.here));
+        return files.map(({ filePath, version }) => [filePath, version]);
+      };
+      const writer = await two.there.join();
+      await writer.take("welcome");
+      writer.send(edit("a.ts", 0, 0, 0, "x"), { clientSeq: 1n });
+      await writer.take("ack");
+      assert.deepEqual(await filesHere(), [["a.ts", 1]]);
+    } finally {
+      await two.stop();
+    }
   });
 
   test("AD3 a session in which nothing was said yet is there as soon as somebody who may write has joined", async () => {

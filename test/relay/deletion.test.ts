@@ -214,8 +214,11 @@ describe("DeleteSession", () => {
       await old.ended;
       const anew = await two.there.join({ as: "bob" });
       await anew.take("welcome");
+      const carol = await two.here.join({ as: "carol" });
+      await carol.take("welcome");
       two.here.relay.bus.publish("demo", { kind: "epoch-ended", epoch });
       two.here.relay.rooms.endEpoch("demo", epoch);
+      await assertAlive(carol, 1n);
       await assertAlive(anew, 1n);
     } finally {
       await two.stop();

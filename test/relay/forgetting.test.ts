@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { tickMs } from "../../src/relay/ticker.ts";
 import { startRelay } from "./harness.ts";
 import { assertAlive, until } from "./operators.ts";
 
@@ -36,6 +37,15 @@ test("SN2 a living room forgets the clients that its snapshots leave out, and th
     const here = await relay.join({ token: await token("alice"), clientId: "brief-2" });
     for (const stream of [again, here]) assert.equal((await stream.take("welcome")).lastClientSeq, 0n);
     await next.stop();
+    const room = relay.relay.rooms.present("demo");
+    const claim = () => room?.pipeline.claimOf("brief-0/alice");
+    assert.notEqual(claim(), 0);
+    // Each time, a tick finds that it is due: it takes one to put the claims aside, and another one to let them go.
+    for (let n = 0; n < 3; n++) {
+      relay.advance(49 * hourMs);
+      await new Promise((resolve) => setTimeout(resolve, 3 * tickMs));
+    }
+    await until(() => claim() === 0);
   } finally {
     await relay.stop();
   }

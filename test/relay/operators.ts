@@ -38,6 +38,7 @@ export async function startTwo(options: { shareBus: boolean; limits?: Partial<Li
   const [here, there] = [await start(), await start()];
   return {
     log,
+    bus,
     here,
     there,
     async stop() {

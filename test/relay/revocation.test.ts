@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
+import { request as httpRequest } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { configure, type LogRecord, reset } from "@logtape/logtape";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
+import type { InstanceMessage } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import {
   Fault_Action as Action,
   Welcome_Outcome as Outcome,
   TokenStatus_State as State,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { Readings } from "../../src/relay/readings.ts";
 import { RevocationFeed } from "../../src/relay/revocation-feed.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { makeFolder } from "../durable/sqlite-folder.ts";
@@ -139,6 +142,36 @@ describe("live streams and revocation", () => {
     });
   }
 
+  test("RV3 the others are told that there is something new, and whoever is told looks at once", async () => {
+    const memory = createMemoryLog(Date.now);
+    let looks = 0;
+    const log: SessionLog = {
+      ...memory,
+      revocations: (place, limit) => {
+        looks += 1;
+        return memory.revocations(place, limit);
+      },
+    };
+    const two = await startTwo({ shareBus: true, log });
+    try {
+      const heard: InstanceMessage[] = [];
+      const third = two.bus.member();
+      third.listen((message) => heard.push(message));
+      await revokeToken(newName("jti"), two.here);
+      assert.deepEqual(heard, [{ kind: "revoked" }]);
+      // In the same turn: it was not the poll.
+      const before = looks;
+      third.announce({ kind: "revoked" });
+      assert.equal(looks, before + 2);
+      await two.stop();
+      const last = looks;
+      third.announce({ kind: "revoked" });
+      assert.equal(looks, last, "whoever has stopped listens no more");
+    } finally {
+      await two.stop();
+    }
+  });
+
   test("RV3 the store is asked every 2 s, also where the clock was set back", async () => {
     const feed = new RevocationFeed(createMemoryLog(Date.now));
     await feed.load(100_000);
@@ -178,9 +211,60 @@ describe("live streams and revocation", () => {
       assert.equal((await revokeToken(tokenId, slow)).streams, 0);
       release();
       assert.equal((await stream.ended).fault?.reason, "TOKEN_REVOKED");
+      assert.deepEqual(stream.kinds(), ["heartbeat"]);
     } finally {
       await slow.stop();
     }
+  });
+
+  test("RV4 a call whose token is revoked while its request is waited for reads nothing", async () => {
+    const session = newName("s");
+    const tokenId = newName("jti");
+    const token = await relay.token({ sessions: [session], tokenId });
+    await relay.client().publish({ sessionId: session, clientId: "c", messages: [custom(1n)] }, bearer(token));
+    const call = httpRequest(`${relay.url}/codereview.v1.CodeReviewService/ReadLog`, {
+      method: "POST",
+      headers: { "content-type": "application/connect+json", authorization: `Bearer ${token}` },
+    });
+    const answered = new Promise<string>((resolve, reject) => {
+      call.on("error", reject);
+      call.on("response", (response) => {
+        let text = "";
+        response.setEncoding("latin1").on("data", (piece: string) => {
+          text += piece;
+        });
+        response.on("end", () => resolve(text));
+      });
+    });
+    call.flushHeaders();
+    // So that its token was looked at before. Should it not have been yet, it is refused all the same.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await revokeToken(tokenId);
+    const request = Buffer.from(JSON.stringify({ sessionId: session }));
+    call.end(Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]));
+    const text = await answered;
+    assert.match(text, /TOKEN_REVOKED/);
+    assert.doesNotMatch(text, /"custom"/);
+  });
+
+  test("RV4 a call that is over is not kept", () => {
+    const readings = new Readings();
+    const principal = {
+      userId: "u",
+      scopes: new Set([]),
+      sessions: [],
+      issuedAtMs: 0,
+      expiresAtMs: 1,
+      tokenId: undefined,
+    };
+    const reading = { sessionId: "s", principal, end: () => undefined };
+    readings.add(reading, AbortSignal.abort());
+    assert.equal([...readings.all].length, 0);
+    const life = new AbortController();
+    readings.add(reading, life.signal);
+    assert.equal([...readings.all].length, 1);
+    life.abort();
+    assert.equal([...readings.all].length, 0);
   });
 
   for (const [method, name] of [

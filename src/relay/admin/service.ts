@@ -14,12 +14,12 @@ const logger = getLogger(["baton", "admin"]);
 /** `AdminService`: what an operator may see and do. */
 export function registerAdmin(router: ConnectRouter, relay: Relay): void {
   const call =
-    <Request, Response extends object>(
+    <I, O extends object>(
       name: string,
-      answer: (relay: Relay, principal: Principal, request: Request) => Promise<Response>,
-      target: (request: Request) => object,
+      answer: (relay: Relay, principal: Principal, request: I) => Promise<O>,
+      target: (request: I) => object,
     ) =>
-    async (request: Request, { requestHeader }: HandlerContext): Promise<Response> => {
+    async (request: I, { requestHeader }: HandlerContext): Promise<O> => {
       const principal = await authenticate(relay, requestHeader);
       const line = { call: name, by: principal.userId, ...target(request) };
       try {
