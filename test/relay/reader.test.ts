@@ -246,6 +246,25 @@ describe("a reader", () => {
     assert.equal(world.ring.runs(0, 20)[0], run);
   });
 
+  test("ST50 an Ack that waits in a piece of the log is not said again", async () => {
+    const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+    const world = new World(createRandom(7), 1);
+    for (let n = 0; n < 5; n++) world.record("ann");
+    world.join("ann", 1, 1, 1);
+    const found = world.readers.get(clientKey("ann", "c"));
+    assert.ok(found !== undefined);
+    const { reader, outlet } = found;
+    // The Welcome is taken, the log is read; meanwhile an answer fills the outlet, so that the piece has to wait.
+    outlet.goOn();
+    await Promise.resolve();
+    assert.equal(world.logReads, 1);
+    reader.tell({ case: "heartbeat", value: {} });
+    await turn();
+    reader.repeat({ seq: 1, clientSeq: 1, version: 0, timestampMs: 7, payloadHash: 0 });
+    await world.settle();
+    assert.deepEqual(read(world, clientKey("ann", "c")).seqs, [1, 2, 3, 4, 5]);
+  });
+
   for (const form of ["json", "text"] as const) {
     test(`WT7 frames that are ready together leave together as ${form}, and each was made once for all`, () => {
       const world = new World(createRandom(7), 1 << 20);
