@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from "jose";
-import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
+import { variableNames } from "../../src/cli/config-schema.ts";
 import { createBench, launcher } from "./run-baton.ts";
 
 const bench = createBench();
@@ -74,15 +74,21 @@ describe("baton token", () => {
 
 describe("baton check", () => {
   test("CL8 prints what is in force, every setting, and no secret", async () => {
-    const env = { BATON_JWT_SECRET: secret, BATON_RESUME_SECRET: `${secret}-2`, BATON_LIMIT_WRITERS: "17" };
+    const env = {
+      BATON_JWT_SECRET: secret,
+      BATON_RESUME_SECRET: `${secret}-2`,
+      BATON_LIMIT_WRITERS: "17",
+      BATON_ALLOWED_ORIGINS: "https://app.example.com, http://localhost:5173",
+    };
     const run = bench.baton(["check"], { env });
     assert.deepEqual(await run.exit, ended(0));
     const lines = run.stdout.trim().split("\n");
     assert.ok(lines.includes("BATON_LIMIT_WRITERS=17"));
     assert.ok(lines.includes("BATON_JWT_SECRET=(set)"));
-    for (const name of limitNames)
+    assert.ok(lines.includes("BATON_ALLOWED_ORIGINS=https://app.example.com,http://localhost:5173"));
+    for (const name of variableNames)
       assert.ok(
-        lines.some((line) => line.startsWith(`${limitVariable(name)}=`)),
+        lines.some((line) => line.startsWith(`${name}=`)),
         name,
       );
     assert.doesNotMatch(run.stdout + run.stderr, /PINEAPPLE/);

@@ -119,6 +119,7 @@ describe("configuration", () => {
     ["BATON_ALLOWED_ORIGINS", "https://", /scheme:\/\/host/],
     ["BATON_ALLOWED_ORIGINS", "mailto:a@example.com", /scheme:\/\/host/],
     ["BATON_ALLOWED_ORIGINS", "file:///", /scheme:\/\/host/],
+    ["BATON_ALLOWED_ORIGINS", "file://", /scheme:\/\/host/],
     ["BATON_ALLOWED_ORIGINS", "https://a.example/", /no slash at the end/],
     ["BATON_ALLOWED_ORIGINS", "https://a.example/path", /no path/],
     ["BATON_ALLOWED_ORIGINS", "https://a.example?q", /no path/],

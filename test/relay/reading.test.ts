@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  GetSnapshotRequestSchema,
+  ReadLogRequestSchema,
+  SessionMessageSchema,
+  SnapshotSchema,
+} from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { envelop } from "../../src/relay/wire/envelope.ts";
+import { endOf, readText, splitFrames } from "../wire/raw.ts";
 import { edit, startRelay, type TestRelay } from "./harness.ts";
 
 let relay: TestRelay;
@@ -46,17 +55,52 @@ describe("reading a session without joining it", () => {
     });
   }
 
-  test("RD2 GetSnapshot gives the session folded up to a seq", async () => {
-    const session = "folded";
-    const headers = await sessionOfThree(session);
-    const textAt = async (atSeq: bigint) => {
-      for await (const { seq, files } of relay.client().getSnapshot({ sessionId: session, atSeq }, { headers })) {
-        return [seq, files[0]?.content, files[0]?.version];
-      }
-      return [];
+  for (const kind of ["connect", "connect-json", "grpc-web"] as const) {
+    test(`RD2 GetSnapshot gives the session folded up to a seq: ${kind}`, async () => {
+      const session = `folded-${kind}`;
+      const headers = await sessionOfThree(session);
+      const textAt = async (atSeq: bigint) => {
+        for await (const { seq, files } of relay.client(kind).getSnapshot({ sessionId: session, atSeq }, { headers })) {
+          return [seq, files[0]?.content, files[0]?.version];
+        }
+        return [];
+      };
+      assert.deepEqual(await textAt(1n), [1n, "one", 1]);
+      assert.deepEqual(await textAt(2n), [2n, "one", 1]);
+      assert.deepEqual(await textAt(0n), [3n, "one two", 2]);
+    });
+  }
+
+  test("WT1 the log and a snapshot are read as text", async () => {
+    const session = "text";
+    const headers = { ...(await sessionOfThree(session)), "content-type": "application/grpc-web-text" };
+    const read = async <M extends DescMessage>(method: string, schema: M, request: Uint8Array) => {
+      const response = await fetch(`${relay.url}/codereview.v1.CodeReviewService/${method}`, {
+        method: "POST",
+        headers,
+        body: Buffer.from(envelop(request)).toString("base64"),
+      });
+      const bytes = readText(await response.text());
+      assert.equal(endOf(bytes), undefined);
+      return splitFrames(bytes)
+        .slice(0, -1)
+        .map(({ data }) => fromBinary(schema, data));
     };
-    assert.deepEqual(await textAt(1n), [1n, "one", 1]);
-    assert.deepEqual(await textAt(2n), [2n, "one", 1]);
-    assert.deepEqual(await textAt(0n), [3n, "one two", 2]);
+    const logRequest = toBinary(ReadLogRequestSchema, create(ReadLogRequestSchema, { sessionId: session }));
+    const records = await read("ReadLog", SessionMessageSchema, logRequest);
+    assert.deepEqual(
+      records.map(({ seq, payload }) => [seq, payload.case]),
+      [
+        [1n, "edit"],
+        [2n, "custom"],
+        [3n, "edit"],
+      ],
+    );
+    const snapshotRequest = toBinary(
+      GetSnapshotRequestSchema,
+      create(GetSnapshotRequestSchema, { sessionId: session }),
+    );
+    const [snapshot] = await read("GetSnapshot", SnapshotSchema, snapshotRequest);
+    assert.deepEqual([snapshot?.seq, snapshot?.files[0]?.content], [3n, "one two"]);
   });
 });

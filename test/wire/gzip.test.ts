@@ -18,7 +18,7 @@ import { decodeMessage, encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { createRandom } from "../support/random.ts";
 import { customMessage, type Harness, maxMessageBytes, startHarness, typeOf } from "./harness.ts";
-import { endOf, namesOf, sessionPath, splitFrames } from "./raw.ts";
+import { endOf, namesOf, readText, sessionPath, splitFrames } from "./raw.ts";
 
 const publishPath = "/codereview.v1.CodeReviewService/Publish";
 
@@ -124,10 +124,8 @@ for (const { contentType, encoding, accept } of protocols) {
         headers: { "content-type": contentType, ...(name === null ? {} : { [encoding]: name }) },
         body: isText ? encodeBase64(body) : body,
       });
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      if (!isText) return { response, bytes };
-      const quads = Buffer.from(bytes).toString("latin1").match(/.{4}/g) ?? [];
-      return { response, bytes: new Uint8Array(Buffer.concat(quads.map((quad) => Buffer.from(quad, "base64")))) };
+      const bytes = isText ? readText(await response.text()) : new Uint8Array(await response.arrayBuffer());
+      return { response, bytes };
     }
     const echoed = (bytes: Uint8Array) =>
       splitFrames(bytes)

@@ -103,6 +103,34 @@ describe("an inbound over any body", () => {
   });
 });
 
+describe("an inbound that decompresses", () => {
+  test("WR17 a call that ends meanwhile rejects who waits, and its message is given to nobody", async () => {
+    const life = new AbortController();
+    const reason = new Error("the peer is gone");
+    const { promise: began, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: message, resolve: decompressed } = Promise.withResolvers<Uint8Array<ArrayBuffer>>();
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(Uint8Array.of(1, 0, 0, 0, 1, 7)),
+    });
+    const inbound = createInbound(body, {
+      schema: SessionMessageSchema,
+      form: "binary",
+      maxMessageBytes: 100,
+      decompress: () => {
+        begin();
+        return message;
+      },
+      signal: life.signal,
+      gone: assert.fail,
+    });
+    const next = inbound.next();
+    await began;
+    life.abort(reason);
+    decompressed(new Uint8Array(0));
+    await assert.rejects(next, reason);
+  });
+});
+
 describe("an endpoint over any body", () => {
   test("WR17 however often it is told that the peer is gone: one abort, and nobody is left waiting", async () => {
     let call: StreamCall<typeof SessionMessageSchema> | undefined;

@@ -10,6 +10,13 @@ import { batonErrorFrom } from "../../src/relay/wire/errors.ts";
 
 export const sessionPath = "/codereview.v1.CodeReviewService/CollaborativeSession";
 
+/** What a body of gRPC-Web text says, padding in its middle and all. */
+export function readText(text: string): Uint8Array<ArrayBuffer> {
+  if (text.length % 4 !== 0) throw new Error("the body is cut within four characters");
+  const quads = text.match(/.{4}/g) ?? [];
+  return new Uint8Array(Buffer.concat(quads.map((quad) => Buffer.from(quad, "base64"))));
+}
+
 export interface RawFrame {
   readonly flags: number;
   readonly data: Uint8Array;

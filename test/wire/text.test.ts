@@ -13,19 +13,12 @@ import { decodeMessage, encodeFrame, envelop, frameInForm } from "../../src/rela
 import { BatonError } from "../../src/session/reasons.ts";
 import { createRandom } from "../support/random.ts";
 import { customMessage, type Harness, heartbeat, maxMessageBytes, startHarness, typeOf } from "./harness.ts";
-import { endOf, namesOf, openH2, sessionPath, splitFrames } from "./raw.ts";
+import { endOf, namesOf, openH2, readText, sessionPath, splitFrames } from "./raw.ts";
 
 const contentType = "application/grpc-web-text";
 const publishPath = "/codereview.v1.CodeReviewService/Publish";
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
-
-/** What a body of text says, padding in its middle and all. */
-function readText(text: string): Uint8Array {
-  assert.equal(text.length % 4, 0, "the body is cut within four characters");
-  const quads = text.match(/.{4}/g) ?? [];
-  return new Uint8Array(Buffer.concat(quads.map((quad) => Buffer.from(quad, "base64"))));
-}
 
 function decode(pieces: readonly string[]) {
   const decoder = createBase64Decoder();

@@ -40,9 +40,10 @@ export interface Base64Decoder {
  * pads what it sends together, and says more afterwards.
  */
 export function createBase64Decoder(): Base64Decoder {
-  /** Of the four characters that are being read: how many came, of which so many were padding, and their bits. */
+  /** Of the four characters that are being read: how many came, and how many of those were padding. */
   let count = 0;
   let padded = 0;
+  /** Theirs are the lower ones. */
   let bits = 0;
 
   return {
@@ -59,12 +60,11 @@ export function createBase64Decoder(): Base64Decoder {
         count += 1;
         if (count < 4) continue;
         bytes[to] = bits >>> 16;
-        if (padded < 2) bytes[to + 1] = bits >>> 8;
-        if (padded < 1) bytes[to + 2] = bits;
+        bytes[to + 1] = bits >>> 8;
+        bytes[to + 2] = bits;
         to += 3 - padded;
         count = 0;
         padded = 0;
-        bits = 0;
       }
       return bytes.subarray(0, to);
     },

@@ -11,7 +11,6 @@ export async function throughText(
 ): Promise<Response> {
   if (matchForm(request.headers.get(headerContentType)) === undefined) return handle(request);
   const { status, headers, body } = await handle(asBinary(request));
-  if (headers.get(headerContentType) !== binaryContentType) return new Response(body, { status, headers });
   const textHeaders = new Headers(headers);
   textHeaders.set(headerContentType, contentTypeText);
   return new Response(body?.pipeThrough(encodeChunks()) ?? null, { status, headers: textHeaders });

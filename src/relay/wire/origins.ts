@@ -4,13 +4,7 @@ import type { WireBindings } from "./endpoint.ts";
 import { refuseOrigin } from "./refusals.ts";
 
 /** The headers that pages may send: those of the protocols, of tokens, and of compression. */
-const requestHeaders = [
-  ...cors.allowedHeaders,
-  "Authorization",
-  "Content-Encoding",
-  "Connect-Content-Encoding",
-  "Grpc-Encoding",
-];
+const requestHeaders = [...cors.allowedHeaders, "Authorization", "Grpc-Encoding"];
 const knownRequestHeaders = new Set(requestHeaders.map((name) => name.toLowerCase()));
 /** What pages may read: how a call ended, and which encodings may be sent. */
 const responseHeaders = [...cors.exposedHeaders, "Accept-Encoding", "Connect-Accept-Encoding", "Grpc-Accept-Encoding"];
