@@ -10,6 +10,8 @@ const steps = [
   ["contract: lint", "buf", ["lint"]],
   ["contract: no breaking change", "buf", ["breaking", "--against", "proto/baseline/codereview.v1.binpb"]],
   ["generated code and docs are fresh", "node", ["scripts/check-generated.mjs"]],
+  ["the package is built", "node", ["scripts/build.mjs"]],
+  ["the package as others find it (publint)", "publint", ["--strict"]],
   ["architecture", "bun", ["test", "test/architecture.test.ts"]],
   ["rules and tests", "bun", ["test", "test/spec.test.ts"]],
 ];

@@ -58,10 +58,23 @@ describe("docs/SPEC.md and the tests hold together", () => {
   });
 });
 
-test("each link of docs/ into the tree names what is there", () => {
-  const documents = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join(root, "docs", name));
+test("each rule that SECURITY.md counts on is a rule", () => {
+  const rows = [...read("SECURITY.md").matchAll(/^\|.*\| ((?:[A-Z]{2}\d+ ?)+) \|$/gm)];
+  assert.ok(rows.length > 10, `${rows.length} rows`);
+  const counted = rows.flatMap(([, ids = ""]) => ids.split(" "));
+  assert.deepEqual(
+    counted.filter((id) => !ruleIds.includes(id)),
+    [],
+  );
+});
+
+test("each link of the docs into the tree names what is there", () => {
+  const documents = ["docs", "examples"]
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(root, folder, name)),
+    )
+    .concat(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map((name) => join(root, name)))
+    .filter((name) => name.endsWith(".md"));
   const broken = documents.flatMap((document) =>
     [...readFileSync(document, "utf8").matchAll(/\]\((?!https?:)([^)#\s]+)/g)]
       .map(([, target]) => resolve(dirname(document), target ?? ""))

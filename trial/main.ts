@@ -26,6 +26,7 @@ joiner and the folded log must have the same bytes. The last line on stdout is J
 nothing was lost or came twice. The relay's rate limits are raised for it.
 
   --traces DIR   type the real histories there (*.json.gz of "editing-traces") instead of two files of this repository
+  --runtime R    what the relay runs on, bun or node (bun)
   --kill         kill -9 the relay several times, and start it again
   --kills N      how often (5)
   --seed N       of when streams are cut (1)
@@ -34,6 +35,7 @@ nothing was lost or came twice. The relay's rate limits are raised for it.
 const { values: options } = parseArgs({
   options: {
     traces: { type: "string" },
+    runtime: { type: "string", default: "bun" },
     kill: { type: "boolean", default: false },
     kills: { type: "string", default: "5" },
     seed: { type: "string", default: "1" },
@@ -44,6 +46,9 @@ if (options.help) {
   console.log(usage);
   process.exit(0);
 }
+
+const runtime = options.runtime === "node" ? "node" : "bun";
+if (runtime !== options.runtime) throw new Error("--runtime is bun or node");
 
 const session = "trial";
 const secretText = crypto.randomUUID() + crypto.randomUUID();
@@ -89,7 +94,7 @@ const expected = new Map([
 ]);
 
 const dataDir = mkdtempSync(join(tmpdir(), "baton-trial-"));
-const relay = new RelayProcess(await freePort(), dataDir, secretText);
+const relay = new RelayProcess(runtime, await freePort(), dataDir, secretText);
 const common = { session, secret, tokenTtlSeconds };
 const baseUrl = relay.url;
 console.error(`relay on ${baseUrl}; raised for the trial: ${JSON.stringify(raisedLimits)}`);
@@ -273,5 +278,5 @@ for (const { connection } of [...people, late]) connection.close(1_000);
 await relay.stop();
 rmSync(dataDir, { recursive: true, force: true });
 
-console.log(JSON.stringify({ edits, seconds, equal, lost, twice, records: head, comments, cuts, kills }));
+console.log(JSON.stringify({ runtime, edits, seconds, equal, lost, twice, records: head, comments, cuts, kills }));
 process.exit(equal && lost === 0 && twice === 0 ? 0 : 1);

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { runtimes } from "../test/support/runtimes.ts";
 
 /** Rates are raised, since the trial types a thousand times as fast as a person. */
 export const raisedLimits = { BATON_LIMIT_MESSAGES_PER_SECOND: "100000", BATON_LIMIT_MESSAGES_BURST: "100000" };
@@ -8,15 +9,19 @@ export const raisedLimits = { BATON_LIMIT_MESSAGES_PER_SECOND: "100000", BATON_L
 /** A relay in a process of its own, on one port and one data folder for all its lives. */
 export class RelayProcess {
   readonly url: string;
+  readonly #runtime: keyof typeof runtimes;
   readonly #environment: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
 
-  constructor(port: number, dataDir: string, secret: string) {
+  constructor(runtime: keyof typeof runtimes, port: number, dataDir: string, secret: string) {
     this.url = `http://127.0.0.1:${port}`;
+    this.#runtime = runtime;
     this.#environment = {
       ...process.env,
       ...raisedLimits,
+      BATON_RUNTIME: runtime,
       BATON_PORT: String(port),
+      BATON_GRPC_PORT: "off",
       BATON_DATA_DIR: dataDir,
       BATON_JWT_SECRET: secret,
       BATON_LOG_LEVEL: "warning",
@@ -25,7 +30,8 @@ export class RelayProcess {
 
   async start(): Promise<void> {
     const main = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
-    this.#child = spawn(process.execPath, [main, "start"], {
+    // Without the launcher, so that a kill is the relay's own.
+    this.#child = spawn(runtimes[this.#runtime], [main, "start"], {
       env: this.#environment,
       stdio: ["ignore", "ignore", "inherit"],
     });

@@ -16,7 +16,7 @@ export interface ChatOptions {
   /** The relay's. */
   readonly url: string;
   readonly session: string;
-  /** A token that is good for a while; asked for before each call. */
+  /** A token that is good for a while; asked for before each call. Where it rejects, the chat is over. */
   readonly token: () => Promise<string>;
   /** What others say, in the order of the log, each once. */
   readonly heard: (user: string, text: string) => void;
@@ -78,8 +78,9 @@ export function openChat({ url, session, token, heard }: ChatOptions) {
   async function listen(): Promise<void> {
     for (;;) {
       const join = { ...place, history: History.FULL };
+      const options = await callOptions();
       try {
-        for await (const message of relay.subscribe({ sessionId: session, join }, await callOptions())) take(message);
+        for await (const message of relay.subscribe({ sessionId: session, join }, options)) take(message);
       } catch (error) {
         await pauseAfter(error);
       }
@@ -94,8 +95,9 @@ export function openChat({ url, session, token, heard }: ChatOptions) {
       for (;;) {
         const { resumeToken } = place;
         const request = { sessionId: session, resumeToken, messages: [{ clientSeq, payload }] };
+        const options = await callOptions();
         try {
-          const { replies } = await relay.publish(request, await callOptions());
+          const { replies } = await relay.publish(request, options);
           for (const reply of replies) if (reply.payload.case === "fault") throw errorFrom(reply.payload.value);
           if (isLogged) lastClientSeq = clientSeq;
           return;

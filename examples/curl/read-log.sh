@@ -3,11 +3,8 @@
 #   TOKEN=... read-log.sh demo 1
 set -eu
 url=${BATON_URL:-http://127.0.0.1:8080}
-here=$(dirname "$0")
-request=$(mktemp)
-trap 'rm -f "$request"' EXIT
-sh "$here/envelope.sh" "{\"sessionId\":\"$1\",\"fromSeq\":\"${2:-0}\"}" >"$request"
-curl -sSN -o - \
-  -H 'Content-Type: application/connect+json' -H "Authorization: Bearer $TOKEN" \
-  --data-binary "@$request" "$url/codereview.v1.CodeReviewService/ReadLog"
-echo
+
+sh "$(dirname "$0")/envelope.sh" "{\"sessionId\":\"$1\",\"fromSeq\":\"${2:-0}\"}" |
+  curl -sSN -o - \
+    -H 'Content-Type: application/connect+json' -H "Authorization: Bearer $TOKEN" \
+    --data-binary @- "$url/codereview.v1.CodeReviewService/ReadLog"

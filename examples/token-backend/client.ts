@@ -1,20 +1,21 @@
 // Stays in a session for as long as it runs, on one stream, under one short-lived token after another.
 //   npx bun examples/token-backend/client.ts alice
 import process from "node:process";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { z } from "zod";
 import {
   CodeReviewService,
-  type SessionMessage,
-  SessionMessageSchema,
+  type SessionMessageSchema,
   TokenStatus_State as TokenState,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 
 const [user = "alice", session = "demo"] = process.argv.slice(2);
 const backendUrl = process.env.BACKEND_URL ?? "http://127.0.0.1:4000";
 const baseUrl = process.env.BATON_URL ?? "http://127.0.0.1:8080";
+
+type Message = MessageInitShape<typeof SessionMessageSchema>;
 
 const grantSchema = z.object({ token: z.string(), refreshToken: z.string() });
 
@@ -30,16 +31,18 @@ async function ask(path: string, body: object) {
 
 let grant = await ask("/login", { user });
 
-// The way up: what is written goes to the relay in its turn.
-const up = new TransformStream<SessionMessage, SessionMessage>();
+/** The way up: what is written goes to the relay in its turn. */
+const up = new TransformStream<Message, Message>();
 const writer = up.writable.getWriter();
-const send = (payload: MessageInitShape<typeof SessionMessageSchema>["payload"]) =>
-  void writer.write(create(SessionMessageSchema, { sessionId: session, payload: payload ?? { case: undefined } }));
+const send = (payload: NonNullable<Message["payload"]>) => void writer.write({ sessionId: session, payload });
+async function* sent() {
+  yield* up.readable;
+}
 
 const relay = createClient(CodeReviewService, createConnectTransport({ baseUrl, httpVersion: "2" }));
 const headers = { authorization: `Bearer ${grant.token}` };
 send({ case: "join", value: {} });
-for await (const { payload, userId, seq } of relay.collaborativeSession(up.readable, { headers })) {
+for await (const { payload, userId, seq } of relay.collaborativeSession(sent(), { headers })) {
   switch (payload.case) {
     case "heartbeat":
       if (payload.value.sentAt > 0n) send({ case: "heartbeat", value: { echo: payload.value.sentAt } });

@@ -24,9 +24,9 @@ export type {
 } from "../durable/session-log.ts";
 export { createRelay, type RelayOptions, type RunningRelay } from "../relay/create-relay.ts";
 export type { WireBindings } from "../relay/wire/endpoint.ts";
-export type { FetchHandler, RunningServer, TlsIdentity } from "../runtime/server.ts";
+export type { ConnectionLimits, FetchHandler, RunningServer, ServeOptions, TlsIdentity } from "../runtime/server.ts";
 export { StartError } from "../runtime/start-error.ts";
 export { type RelayConfig, type StartedRelay, startRelay } from "../runtime/start-relay.ts";
-export { type ServeOptions, serve } from "../runtime/this-runtime.ts";
+export { serve } from "../runtime/this-runtime.ts";
 export { defaultLimits, type Limits } from "../session/limits.ts";
 export { BatonError, type CodeName, type Reason } from "../session/reasons.ts";

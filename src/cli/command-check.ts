@@ -21,12 +21,29 @@ export function createCheckCommand(): Command {
 }
 
 export function describeConfig(config: Config): string {
-  const { host, port, dataDir, log, key, issuer, audience, allowedOrigins, resumeSecret, logLevel, limits } = config;
+  const {
+    host,
+    port,
+    grpcPort,
+    tls,
+    dataDir,
+    log,
+    key,
+    issuer,
+    audience,
+    allowedOrigins,
+    resumeSecret,
+    logLevel,
+    limits,
+  } = config;
   const given = (value: string | undefined) => value ?? "(not set)";
   const hidden = (isSet: boolean) => (isSet ? "(set)" : "(not set)");
   const lines: readonly (readonly [string, string | number])[] = [
     ["BATON_HOST", host],
     ["BATON_PORT", port],
+    ["BATON_GRPC_PORT", grpcPort ?? "off"],
+    ["BATON_TLS_CERT", given(tls?.certPath)],
+    ["BATON_TLS_KEY", hidden(tls !== undefined)],
     ["BATON_DATA_DIR", dataDir],
     ["BATON_LOG", log],
     ["BATON_JWT_SECRET", hidden(key.kind === "secret")],

@@ -22,6 +22,7 @@ export function createStartCommand(): Command {
     .description("start the relay")
     .addOption(new Option("--host <address>", "where to listen (BATON_HOST, 127.0.0.1)"))
     .addOption(new Option("--port <port>", "0: any free one (BATON_PORT, 8080)"))
+    .addOption(new Option("--grpc-port <port>", "of native gRPC; 0: any free one, or off (BATON_GRPC_PORT, 8081)"))
     .addOption(dataDirOption())
     .addOption(new Option("--log <engine>", "sqlite or memory (BATON_LOG, sqlite)"))
     .action(runStart);
@@ -51,7 +52,7 @@ async function greet(
     kind === "development" && secret !== undefined
       ? await signDevelopmentToken(secret, greetingClaims(config), Date.now())
       : undefined;
-  process.stdout.write(describeStart({ version: readVersion(), url: relay.url, config, token, helloFile }));
+  process.stdout.write(describeStart({ version: readVersion(), relay, config, token, helloFile }));
 }
 
 const greetingClaims = (config: Config) => ({

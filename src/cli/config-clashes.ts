@@ -3,6 +3,7 @@ import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
 import { isLoopback } from "./hosts.ts";
 import { findLimitFaults, limitVariable } from "./limit-settings.ts";
+import { findCertificateFault, fits } from "./tls-settings.ts";
 
 /** What tokens are checked with: one of these. */
 const keyVariables = ["BATON_JWT_SECRET", "BATON_JWT_PUBLIC_KEY", "BATON_JWKS_URL"] as const;
@@ -43,11 +44,41 @@ export function findClashes(
       says: `asks for ${asked}, and this is ${runtimeTitle}; start Baton by its launcher (npx baton, bin/baton.mjs), which heeds it`,
     });
   }
+  faults.push(...findListenerFaults(settings, given));
   for (const { names, says } of findLimitFaults(settings.limits)) {
     const variables = names.map(limitVariable);
     if (variables.some((variable) => faulty.has(variable))) continue;
     const variable = variables.find((name) => given.has(name)) ?? "BATON_LIMIT";
     faults.push({ variable, says });
+  }
+  return faults;
+}
+
+function findListenerFaults(settings: Settings, given: ReadonlySet<string>): readonly ConfigFault[] {
+  const { BATON_PORT: port, BATON_GRPC_PORT: grpcPort, BATON_TLS_CERT: cert, BATON_TLS_KEY: key } = settings;
+  const faults: ConfigFault[] = [];
+  if (port === grpcPort && port !== 0) {
+    const variable = given.has("BATON_GRPC_PORT") ? "BATON_GRPC_PORT" : "BATON_PORT";
+    faults.push({
+      variable,
+      says: "is the port of both listeners; give BATON_GRPC_PORT another one, or set it to off",
+    });
+  }
+  for (const [variable, other] of [
+    ["BATON_TLS_CERT", "BATON_TLS_KEY"],
+    ["BATON_TLS_KEY", "BATON_TLS_CERT"],
+  ] as const) {
+    if (given.has(variable) && !given.has(other)) {
+      faults.push({ variable, says: `is set without ${other}; TLS needs both, set it or unset this one` });
+    }
+  }
+  const fault = cert === undefined ? undefined : findCertificateFault(cert, Date.now());
+  if (fault !== undefined) faults.push({ variable: "BATON_TLS_CERT", says: fault });
+  if (cert !== undefined && key !== undefined && !fits(cert, key)) {
+    faults.push({
+      variable: "BATON_TLS_KEY",
+      says: "is not the key of the certificate in BATON_TLS_CERT; give its own",
+    });
   }
   return faults;
 }

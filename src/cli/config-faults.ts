@@ -18,8 +18,8 @@ export function findUnknown(names: readonly string[]): readonly ConfigFault[] {
 }
 
 function unknownSays(name: string): string {
-  if (/^BATON_(SERVICE_|PORT_)/.test(name)) {
-    return "is not a setting; Kubernetes sets it for a service named baton: set enableServiceLinks: false in the pod";
+  if (/^BATON_(?:GRPC_)?(?:SERVICE_|PORT_)/.test(name)) {
+    return "is not a setting; Kubernetes sets it for a service of the relay's name: set enableServiceLinks: false in the pod";
   }
   const nearest = findNearestName(name, variableNames);
   return nearest === undefined

@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { runtimeNames } from "../runtime/this-runtime.ts";
 import { defaultLimits } from "../session/limits.ts";
+import { defaultDataDir } from "./data-folder.ts";
 import { isHost } from "./hosts.ts";
 import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
 import { originsSchema } from "./origins.ts";
+import { certificateSchema, tlsKeySchema } from "./tls-settings.ts";
 
 export const logEngines = ["sqlite", "memory"] as const;
 export const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
@@ -17,7 +19,10 @@ const wholeNumber = (error: string) =>
     .regex(/^(0|[1-9][0-9]{0,15})$/, { error, abort: true })
     .transform(Number);
 
+const portSchema = (error: string) => wholeNumber(error).refine((port) => port <= 65_535, { error });
+
 const portError = "must be a whole number from 0 (any free port) to 65535; leave it out for 8080";
+const grpcPortError = "must be off, or a whole number from 0 (any free port) to 65535; leave it out for 8081";
 
 const limitError = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in digits alone; leave it out for the default`;
 
@@ -42,13 +47,14 @@ export const configSchema = z.strictObject({
       error: "must be an IP address (IPv6 without brackets) or a host name; leave it out for 127.0.0.1",
     })
     .default("127.0.0.1"),
-  BATON_PORT: wholeNumber(portError)
-    .refine((port) => port <= 65_535, { error: portError })
-    .default(8080),
+  BATON_PORT: portSchema(portError).default(8080),
+  BATON_GRPC_PORT: z.union([z.literal("off"), portSchema(grpcPortError)], { error: grpcPortError }).default(8081),
+  BATON_TLS_CERT: certificateSchema.optional(),
+  BATON_TLS_KEY: tlsKeySchema.optional(),
   BATON_DATA_DIR: z
     .string()
     .refine((path) => !controlCharacter.test(path), { error: "must be a path without control characters" })
-    .default("./data"),
+    .default(defaultDataDir),
   BATON_LOG: z
     .enum(logEngines, { error: "must be sqlite or memory, the logs that this version has; leave it out for sqlite" })
     .default("sqlite"),

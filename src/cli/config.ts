@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { TlsIdentity } from "../runtime/server.ts";
 import type { Limits } from "../session/limits.ts";
 import { findClashes } from "./config-clashes.ts";
 import { type ConfigFault, describeFaults, findUnknown } from "./config-faults.ts";
@@ -13,6 +14,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export interface ConfigFlags {
   readonly host?: string | undefined;
   readonly port?: string | undefined;
+  readonly grpcPort?: string | undefined;
   readonly dataDir?: string | undefined;
   readonly log?: string | undefined;
 }
@@ -21,6 +23,10 @@ export interface Config {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Of native gRPC, likewise; undefined: it is not served. */
+  readonly grpcPort: number | undefined;
+  /** Of both ports; undefined: cleartext. */
+  readonly tls: (TlsIdentity & { readonly certPath: string }) | undefined;
   /** Absolute. */
   readonly dataDir: string;
   readonly log: Settings["BATON_LOG"];
@@ -75,6 +81,7 @@ export async function requireConfig(environment: Environment, flags: ConfigFlags
 const flagVariables = [
   ["host", "--host", "BATON_HOST"],
   ["port", "--port", "BATON_PORT"],
+  ["grpcPort", "--grpc-port", "BATON_GRPC_PORT"],
   ["dataDir", "--data-dir", "BATON_DATA_DIR"],
   ["log", "--log", "BATON_LOG"],
 ] as const;
@@ -113,9 +120,15 @@ function variableAt([first, second]: readonly PropertyKey[]): string {
 }
 
 /** A Kubernetes service named baton sets BATON_PORT to the likes of tcp://10.0.0.1:8080 in the pods beside it. */
+const portsOfServices = new Map([
+  ["BATON_PORT", "baton"],
+  ["BATON_GRPC_PORT", "baton-grpc"],
+]);
+
 function hintAt(variable: string, given: ReadonlyMap<string, string>): string | undefined {
-  return variable === "BATON_PORT" && given.get(variable)?.startsWith("tcp://")
-    ? "was set by Kubernetes for a service named baton: set enableServiceLinks: false in the pod"
+  const service = portsOfServices.get(variable);
+  return service !== undefined && given.get(variable)?.startsWith("tcp://")
+    ? `was set by Kubernetes for a service named ${service}: set enableServiceLinks: false in the pod`
     : undefined;
 }
 
@@ -123,6 +136,8 @@ function toConfig(settings: Settings): Config {
   return {
     host: settings.BATON_HOST,
     port: settings.BATON_PORT,
+    grpcPort: settings.BATON_GRPC_PORT === "off" ? undefined : settings.BATON_GRPC_PORT,
+    tls: toTls(settings),
     dataDir: resolve(settings.BATON_DATA_DIR),
     log: settings.BATON_LOG,
     key: settings.BATON_JWT_SECRET ??
@@ -135,4 +150,9 @@ function toConfig(settings: Settings): Config {
     logLevel: settings.BATON_LOG_LEVEL,
     limits: settings.limits,
   };
+}
+
+function toTls({ BATON_TLS_CERT: cert, BATON_TLS_KEY: key }: Settings): Config["tls"] {
+  if (cert === undefined || key === undefined) return undefined;
+  return { cert: cert.pem, key: key.pem, certPath: resolve(cert.path) };
 }

@@ -1,3 +1,4 @@
+import type { StartedRelay } from "../runtime/start-relay.ts";
 import { runtimeTitle } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import type { Config } from "./config.ts";
@@ -7,7 +8,7 @@ import { reachableUrl } from "./hosts.ts";
 
 export interface Greeting {
   readonly version: string;
-  readonly url: string;
+  readonly relay: Pick<StartedRelay, "url" | "grpcUrl">;
   readonly config: Config;
   /** Undefined with a configured key: its tokens are not the terminal's to show. */
   readonly token: string | undefined;
@@ -15,14 +16,15 @@ export interface Greeting {
 }
 
 /** What `start` prints for people, ready to be pasted. */
-export function describeStart({ version, url, config, token, helloFile }: Greeting): string {
-  const { dataDir, log } = config;
+export function describeStart({ version, relay: { url, grpcUrl }, config, token, helloFile }: Greeting): string {
+  const { dataDir, log, tls } = config;
   return [
     `Baton ${version} listens on ${url}`,
+    grpcUrl === undefined ? "Native gRPC: off" : `Native gRPC: ${grpcUrl}`,
     `Data folder: ${dataDir} (log: ${log}; ${runtimeTitle})`,
     ...describeKey(config, token),
     `Watch the session "${helloSession}" (Ctrl-C ends it):`,
-    curlLine(reachableUrl(url), token, helloFile),
+    curlLine({ url: reachableUrl(url), token, helloFile, certPath: tls?.certPath }),
     "",
   ].join("\n");
 }
@@ -55,10 +57,19 @@ function describeKey({ key, dataDir }: Config, token: string | undefined): reado
   }
 }
 
+export interface CurlCall {
+  readonly url: string;
+  readonly token: string | undefined;
+  readonly helloFile: string;
+  /** The relay's own certificate, for curl to trust, since nobody else may vouch for it; undefined: cleartext. */
+  readonly certPath: string | undefined;
+}
+
 /** One line for sh that subscribes and prints what comes. */
-export function curlLine(url: string, token: string | undefined, helloFile: string): string {
+export function curlLine({ url, token, helloFile, certPath }: CurlCall): string {
   return [
     "curl -sSN -o -",
+    ...(certPath === undefined ? [] : [`--cacert ${quoteForShell(certPath)}`]),
     "-H 'Content-Type: application/connect+json'",
     token === undefined ? '-H "Authorization: Bearer $TOKEN"' : `-H 'Authorization: Bearer ${token}'`,
     `--data-binary ${quoteForShell(`@${helloFile}`)}`,

@@ -1,20 +1,13 @@
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { openBunBody } from "./bun-body.ts";
-import { type FetchHandler, type RunningServer, startErrorFrom, type TlsIdentity } from "./server.ts";
+import { type RunningServer, type ServeOptions, startErrorFrom } from "./server.ts";
 
-export interface ServeOptions {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-  /** Undefined: cleartext. */
-  readonly tls?: TlsIdentity | undefined;
-  readonly fetch: FetchHandler;
-}
+export type ServeBunOptions = Omit<ServeOptions, "limits">;
 
 const bindings: WireBindings = { openBody: openBunBody };
 
 /** HTTP/1.1 and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
-export function serveBun(options: ServeOptions): RunningServer {
+export function serveBun(options: ServeBunOptions): RunningServer {
   const server = listen(options);
   return {
     url: server.url.origin,
@@ -26,7 +19,7 @@ export function serveBun(options: ServeOptions): RunningServer {
   };
 }
 
-function listen({ host, port, tls, fetch }: ServeOptions): Bun.Server<undefined> {
+function listen({ host, port, tls, fetch }: ServeBunOptions): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: host,

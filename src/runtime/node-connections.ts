@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import type { Limits } from "../session/limits.ts";
 
 /** One version of HTTP, over connections that somebody else accepts; each is a module that makes one. */
 export interface ConnectionServer {
@@ -7,8 +6,6 @@ export interface ConnectionServer {
   /** From now on a connection ends with the last call that is open on it. */
   drain(): void;
 }
-
-export type ConnectionLimits = Pick<Limits, "headerBytes" | "streamsPerConnection" | "firstMessageMs">;
 
 export type HttpVersion = "1.1" | "2";
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { ConnectionLimits, ConnectionServer } from "./node-connections.ts";
+import type { ConnectionServer } from "./node-connections.ts";
 import { type Exchange, serveExchange } from "./node-exchange.ts";
-import type { FetchHandler } from "./server.ts";
+import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
 /** Longer than load balancers keep a quiet connection, 60 s: who closes it first should not be the one who is asked. */
 const keepAliveMs = 75_000;

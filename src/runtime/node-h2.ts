@@ -5,9 +5,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { ConnectionLimits, ConnectionServer } from "./node-connections.ts";
+import type { ConnectionServer } from "./node-connections.ts";
 import { type Exchange, serveExchange } from "./node-exchange.ts";
-import type { FetchHandler } from "./server.ts";
+import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
 /** Over HTTP/2's own streams: the classes that make them look like HTTP/1.1 cost more. */
 export function createH2Server(

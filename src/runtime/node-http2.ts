@@ -1,26 +1,16 @@
 import { type AddressInfo, createServer as createTcpServer, isIPv6, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { type ConnectionLimits, type HttpVersion, onVersionShown } from "./node-connections.ts";
+import { type HttpVersion, onVersionShown } from "./node-connections.ts";
 import { createH1Server } from "./node-h1.ts";
 import { createH2Server } from "./node-h2.ts";
-import { type FetchHandler, type RunningServer, startErrorFrom, type TlsIdentity } from "./server.ts";
-
-export interface ServeNodeOptions {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-  /** Undefined: cleartext. */
-  readonly tls?: TlsIdentity | undefined;
-  readonly limits: ConnectionLimits;
-  readonly fetch: FetchHandler;
-}
+import { type RunningServer, type ServeOptions, startErrorFrom } from "./server.ts";
 
 /**
  * HTTP/1.1 and HTTP/2 on one port, in cleartext or over TLS, by Node's own servers, on Node and on Bun; over HTTP/2 it
  * sends trailers. Each connection goes to the server whose version it speaks, which TLS agrees by ALPN and cleartext
  * shows by its first bytes. Rejects with a `StartError` where it cannot listen.
  */
-export async function serveNode({ host, port, tls, limits, fetch }: ServeNodeOptions): Promise<RunningServer> {
+export async function serveNode({ host, port, tls, limits, fetch }: ServeOptions): Promise<RunningServer> {
   const servers = { "1.1": createH1Server(limits, fetch), "2": createH2Server(limits, fetch) };
   const sockets = new Set<Socket>();
   const hand = (socket: Socket, version: HttpVersion) => servers[version].take(socket);

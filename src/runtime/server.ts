@@ -1,4 +1,5 @@
 import type { WireBindings } from "../relay/wire/endpoint.ts";
+import type { Limits } from "../session/limits.ts";
 import { StartError } from "./start-error.ts";
 
 /** PEM: a certificate, with those between it and its root behind it, and its key. */
@@ -8,6 +9,19 @@ export interface TlsIdentity {
 }
 
 export type FetchHandler = (request: Request, bindings: WireBindings) => Response | Promise<Response>;
+
+/** What one connection may cost. Bun's own listener has limits of its own, which cannot be set. */
+export type ConnectionLimits = Pick<Limits, "headerBytes" | "streamsPerConnection" | "firstMessageMs">;
+
+export interface ServeOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Undefined: cleartext. */
+  readonly tls?: TlsIdentity | undefined;
+  readonly limits: ConnectionLimits;
+  readonly fetch: FetchHandler;
+}
 
 export interface RunningServer {
   /** Where it listens, without a slash at the end. */

@@ -12,6 +12,8 @@ import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
+import { serveNode } from "./node-http2.ts";
+import type { FetchHandler, RunningServer, TlsIdentity } from "./server.ts";
 import { runtimeTitle, serve } from "./this-runtime.ts";
 
 const logger = getLogger(["baton", "relay"]);
@@ -19,8 +21,12 @@ const logger = getLogger(["baton", "relay"]);
 /** What a relay needs to know, on every runtime. */
 export interface RelayConfig {
   readonly host: string;
-  /** 0: any free one. */
+  /** Of Connect and gRPC-Web. 0: any free one. */
   readonly port: number;
+  /** Of native gRPC. 0: any free one; left out: it is not served there. On Node `port` serves it too. */
+  readonly grpcPort?: number | undefined;
+  /** Of both ports; left out: cleartext. */
+  readonly tls?: TlsIdentity | undefined;
   /** Of the SQLite log, which makes it where it is missing; on a local disk. */
   readonly dataDir: string;
   readonly log: "sqlite" | "memory";
@@ -37,8 +43,10 @@ export interface RelayConfig {
 }
 
 export interface StartedRelay {
-  /** Where it listens, without a slash at the end. */
+  /** Where it listens for Connect and gRPC-Web, without a slash at the end. */
   readonly url: string;
+  /** Where it listens for native gRPC too; undefined: nowhere. */
+  readonly grpcUrl: string | undefined;
   /** Drains and stops. */
   close(): Promise<void>;
 }
@@ -48,8 +56,9 @@ const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
-  const { host, port, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
+  const { host, port, grpcPort, tls, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
   const log = await openLog(config);
+  const servers: RunningServer[] = [];
   try {
     const running = await createRelay({
       log,
@@ -71,19 +80,25 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       createHealthRoutes(() => readiness.current),
     );
     app.route("/", running.routes);
-    const server = await serve({ host, port, limits, fetch: (request, bindings) => app.fetch(request, bindings) });
+    const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
+    const server = await serve({ host, port, tls, limits, fetch });
+    servers.push(server);
+    const grpc = grpcPort === undefined ? undefined : await serveNode({ host, port: grpcPort, tls, limits, fetch });
+    if (grpc !== undefined) servers.push(grpc);
     readiness.become("ready");
-    logger.info("listening", { url: server.url, runtime: runtimeTitle });
+    logger.info("listening", { url: server.url, grpcUrl: grpc?.url, runtime: runtimeTitle });
     return {
       url: server.url,
+      grpcUrl: grpc?.url,
       async close() {
         await running.drain();
-        await server.stop(closeGraceMs);
+        await Promise.all(servers.map((one) => one.stop(closeGraceMs)));
         await log.close();
         logger.info("stopped");
       },
     };
   } catch (error) {
+    await Promise.all(servers.map((one) => one.stop(0)));
     await log.close();
     throw error;
   }

@@ -1,6 +1,5 @@
 import process from "node:process";
-import type { ServeNodeOptions } from "./node-http2.ts";
-import type { RunningServer } from "./server.ts";
+import type { RunningServer, ServeOptions } from "./server.ts";
 
 export const runtimeNames = ["bun", "node"] as const;
 export type RuntimeName = (typeof runtimeNames)[number];
@@ -14,9 +13,6 @@ export const runtimeName: RuntimeName = process.versions.bun === undefined ? "no
 /** As people name it, with its version. */
 export const runtimeTitle =
   process.versions.bun === undefined ? `Node ${process.versions.node}` : `Bun ${process.versions.bun}`;
-
-/** The limits are kept on Node; Bun has its own. */
-export type ServeOptions = ServeNodeOptions;
 
 /**
  * Listens with what the runtime carries streams best with, for HTTP/1.1 and HTTP/2 on one port. Rejects with a

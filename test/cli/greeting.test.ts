@@ -28,7 +28,12 @@ describe("the line to paste", () => {
     const address = server.address();
     assert.ok(address !== null && typeof address === "object");
     try {
-      const line = curlLine(`http://127.0.0.1:${address.port}`, "a.b.c", await writeHelloRequest(folder));
+      const line = curlLine({
+        url: `http://127.0.0.1:${address.port}`,
+        token: "a.b.c",
+        helloFile: await writeHelloRequest(folder),
+        certPath: undefined,
+      });
       assert.ok(line.startsWith("curl ") && !line.includes("\n"));
       const run = bench.run("sh", ["-c", line]);
       const request = await Promise.race([seen.promise, run.exit.then(() => assert.fail(run.stderr))]);

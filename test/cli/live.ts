@@ -117,7 +117,7 @@ export function createLiveBench() {
     // A process group of its own, so that the launcher and what it runs can be killed at one blow.
     const child = spawn("node", [launcher, ...args], {
       cwd: repository,
-      env: { ...Object.fromEntries(inherited), ...env },
+      env: { ...Object.fromEntries(inherited), BATON_GRPC_PORT: "off", ...env },
       stdio: ["pipe", "pipe", "pipe"],
       detached: true,
     });
@@ -166,7 +166,7 @@ export function createLiveBench() {
 }
 
 /** One that was free a moment ago: a relay that is started again needs the same. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();

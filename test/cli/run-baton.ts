@@ -87,7 +87,8 @@ export function createBench() {
     const inherited = Object.entries(process.env).filter(([name]) => !/^_?BATON_/.test(name));
     const child = spawn(command, args, {
       cwd: cwd ?? repository,
-      env: { ...Object.fromEntries(inherited), ...env },
+      // Its own port of native gRPC, since many relays run at once.
+      env: { ...Object.fromEntries(inherited), BATON_GRPC_PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
       detached: ownGroup,
     });

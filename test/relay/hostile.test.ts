@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { PresenceUpdate_Status as Status } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { openBody } from "../wire/raw.ts";
 import { edit, startRelay } from "./harness.ts";
 
 const custom = { case: "custom", value: { type: "t" } } as const;
@@ -50,7 +51,7 @@ describe("a hostile client", () => {
           "content-type": "application/connect+json",
           authorization: `Bearer ${await relay.token({ sub: "flood" })}`,
         },
-        body: new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(flood)) }),
+        ...openBody(new Uint8Array(flood)),
       });
       let answered = "";
       const reading = (async () => {

@@ -4,6 +4,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { importJWK, SignJWT } from "jose";
 import { Fault_Action as Action, type Fault, FaultSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
+import { answerToNothing, sessionPath } from "../wire/raw.ts";
 import { edit, type Payload, type Stream, startRelay, type TestRelay } from "./harness.ts";
 
 let relay: TestRelay;
@@ -116,12 +117,8 @@ describe("who may come in", () => {
   test("ST9 no first message in time", async () => {
     const quick = await startRelay({ limits: { firstMessageMs: 100 } });
     try {
-      const response = await fetch(`${quick.url}/codereview.v1.CodeReviewService/CollaborativeSession`, {
-        method: "POST",
-        headers: { "content-type": "application/connect+json", authorization: `Bearer ${await quick.token()}` },
-        body: new ReadableStream({ start: () => undefined }),
-      });
-      assert.match(await response.text(), /FIRST_MESSAGE_TIMEOUT|deadline_exceeded/);
+      const headers = { "content-type": "application/connect+json", authorization: `Bearer ${await quick.token()}` };
+      assert.match(await answerToNothing(quick.url, sessionPath, headers), /FIRST_MESSAGE_TIMEOUT|deadline_exceeded/);
     } finally {
       await quick.stop();
     }

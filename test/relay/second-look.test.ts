@@ -8,6 +8,7 @@ import {
   Join_History as History,
   PresenceUpdate_Status as Status,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { answerToNothing } from "../wire/raw.ts";
 import { edit, startRelay, type TestRelay } from "./harness.ts";
 
 let relay: TestRelay;
@@ -255,14 +256,11 @@ describe("places and rights", () => {
   test("RD4 reading the log waits for no one without a token, and not for ever for a request", async () => {
     const quick = await startRelay({ limits: { firstMessageMs: 100 } });
     try {
-      const open = async (headers: Record<string, string>) => {
-        const response = await fetch(`${quick.url}/codereview.v1.CodeReviewService/ReadLog`, {
-          method: "POST",
-          headers: { "content-type": "application/connect+json", ...headers },
-          body: new ReadableStream({ start: () => undefined }),
+      const open = (headers: Record<string, string>) =>
+        answerToNothing(quick.url, "/codereview.v1.CodeReviewService/ReadLog", {
+          "content-type": "application/connect+json",
+          ...headers,
         });
-        return await response.text();
-      };
       assert.match(await open({}), /TOKEN_INVALID|unauthenticated/);
       assert.match(await open({ authorization: `Bearer ${await quick.token()}` }), /deadline_exceeded/);
     } finally {

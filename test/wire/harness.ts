@@ -1,3 +1,4 @@
+import process from "node:process";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import {
@@ -11,8 +12,10 @@ import { encodeFrame, frameInForm } from "../../src/relay/wire/envelope.ts";
 import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
-import { serve } from "../../src/runtime/this-runtime.ts";
-import { defaultLimits } from "../../src/session/limits.ts";
+import { serveBun } from "../../src/runtime/bun.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler, RunningServer, TlsIdentity } from "../../src/runtime/server.ts";
+import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -50,9 +53,43 @@ export interface HarnessOptions {
   readonly session?: StreamHandler<Input>;
   readonly endGraceMs?: number;
   readonly register?: (router: ConnectRouter) => unknown;
+  readonly listener?: ListenerName;
+  readonly tls?: TlsIdentity;
+  readonly limits?: Partial<Limits>;
 }
 
-export async function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
+/** The two ways to listen: `Bun.serve`, and Node's own modules, which Bun has too. */
+export type ListenerName = "Bun.serve" | "node:http2";
+
+/** What the suites of this folder are run over; test/wire/runtimes.test.ts runs them again over the rest. */
+export const listenerHere: ListenerName =
+  "Bun" in globalThis && process.env.WIRE_LISTENER !== "node:http2" ? "Bun.serve" : "node:http2";
+
+interface ListenOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly tls?: TlsIdentity;
+  readonly limits?: Partial<Limits>;
+  readonly fetch: FetchHandler;
+}
+
+export async function listen(
+  name: ListenerName,
+  { host = "127.0.0.1", port = 0, limits, ...options }: ListenOptions,
+): Promise<RunningServer> {
+  return name === "Bun.serve"
+    ? serveBun({ host, port, ...options })
+    : await serveNode({ host, port, limits: { ...defaultLimits, ...limits }, ...options });
+}
+
+export async function startHarness({
+  session = echo,
+  endGraceMs = 5_000,
+  register,
+  listener = listenerHere,
+  tls,
+  limits,
+}: HarnessOptions = {}) {
   const calls: Seen[] = [];
   const waiting: ((seen: Seen) => void)[] = [];
   const reported: { streamId: string; error: unknown }[] = [];
@@ -97,11 +134,10 @@ export async function startHarness({ session = echo, endGraceMs = 5_000, registe
       { maxMessageBytes, report },
     ),
   ]);
-  const server = await serve({
-    host: "127.0.0.1",
-    port: 0,
-    limits: defaultLimits,
+  const server = await listen(listener, {
     fetch: (request, bindings) => routes.fetch(request, bindings),
+    ...(tls && { tls }),
+    ...(limits && { limits }),
   });
   return {
     url: server.url,

@@ -1,4 +1,5 @@
 // Clients that say exactly the bytes that a test wants.
+import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -55,6 +56,24 @@ export async function callOnce(
     body,
   });
   return new Uint8Array(await response.arrayBuffer());
+}
+
+/**
+ * For `fetch`: a body that begins with these bytes and stays open while the answer comes. On Node this has to be asked
+ * for by `duplex`, which the DOM's types do not know.
+ */
+export const openBody = (first: Uint8Array) => ({
+  body: new ReadableStream({ start: (controller) => controller.enqueue(first) }),
+  duplex: "half",
+});
+
+/** The whole answer to a call of which not even the first message comes. */
+export async function answerToNothing(url: string, path: string, headers: Record<string, string>): Promise<string> {
+  const { stream, connection, collect, received } = openH2(url, { ":path": path, ...headers });
+  collect();
+  await once(stream, "end");
+  connection.destroy();
+  return new TextDecoder().decode(received());
 }
 
 /** One HTTP/2 stream on a connection of its own. It reads nothing before `collect`. */

@@ -6,7 +6,7 @@ import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { openBareH2 } from "./bare-h2.ts";
 import { customMessage, type Harness, type HarnessOptions, heartbeat, type Seen, startHarness } from "./harness.ts";
-import { endOf, namesOf, openH1, openH2, splitFrames } from "./raw.ts";
+import { endOf, namesOf, openBody, openH1, openH2, splitFrames } from "./raw.ts";
 
 const running: Harness[] = [];
 async function start(options: HarnessOptions = {}): Promise<Harness> {
@@ -89,8 +89,8 @@ const ways: Record<string, (harness: Harness) => Promise<void>> = {
     const response = await fetch(`${url}/codereview.v1.CodeReviewService/CollaborativeSession`, {
       method: "POST",
       headers: { "content-type": "application/connect+proto" },
-      body: new ReadableStream({ start: (controller) => controller.enqueue(frame) }),
       signal: abort.signal,
+      ...openBody(frame),
     });
     await response.body?.getReader().read();
     abort.abort();

@@ -1,0 +1,273 @@
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fromJsonString } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { type ChatOptions, openChat } from "../examples/connect-web/chat.ts";
+import {
+  CodeReviewService,
+  PublishResponseSchema,
+  type SessionMessage,
+  SessionMessageSchema,
+} from "../src/gen/codereview/v1/codereview_pb.ts";
+import { createLiveBench, freePort, type LiveRelay } from "./cli/live.ts";
+import { createBench, repository } from "./cli/run-baton.ts";
+import { callOnce, callStream, listServices, reflectedClient, withToken } from "./relay/grpc/grpc-js.ts";
+import { splitFrames } from "./wire/raw.ts";
+
+const live = createLiveBench();
+const bench = createBench();
+after(async () => {
+  await bench.clean();
+  await live.clean();
+});
+
+const example = (path: string) => join(repository, "examples", path);
+const program = (name: string) => join(repository, "node_modules/.bin", name);
+const has = (command: string) => spawnSync(command, ["--version"]).error === undefined;
+
+async function tokenFor({ dataDir }: LiveRelay, sub: string): Promise<string> {
+  const run = bench.baton(["token", "--sub", sub, "--session", "demo", "--data-dir", dataDir]);
+  assert.deepEqual(await run.exit, { code: 0, signal: null });
+  return run.stdout.trim();
+}
+
+function textOf(message: SessionMessage): string {
+  assert.equal(message.payload.case, "custom");
+  return new TextDecoder().decode(message.payload.value.data);
+}
+
+describe("examples/curl", { skip: !has("curl") && "no curl on this machine" }, () => {
+  let env: { readonly BATON_URL: string; readonly TOKEN: string };
+  before(async () => {
+    const relay = await live.relay();
+    env = { BATON_URL: relay.url, TOKEN: await tokenFor(relay, "alice") };
+  });
+  const sh = (script: string, ...args: readonly string[]) =>
+    execFileSync("sh", [example(`curl/${script}`), ...args], { env: { ...process.env, ...env } });
+  const publish = (text: string) => {
+    const { replies } = fromJsonString(PublishResponseSchema, sh("publish.sh", "demo", text).toString());
+    const [payload] = replies.map((reply) => reply.payload);
+    assert.equal(payload?.case, "ack");
+    return payload.value.seq;
+  };
+
+  test("EX1 says something, reads the log, and watches what comes", async () => {
+    assert.deepEqual([publish("one"), publish('"zwei" 💬')], [1n, 2n]);
+
+    const frames = splitFrames(sh("read-log.sh", "demo", "2"));
+    const decoder = new TextDecoder();
+    assert.deepEqual(
+      frames.map(({ flags }) => flags),
+      [0, 2],
+    );
+    const [record] = frames.map(({ data }) => fromJsonString(SessionMessageSchema, decoder.decode(data)));
+    assert.ok(record);
+    assert.equal(textOf(record), '"zwei" 💬');
+    assert.equal(record.userId, "alice");
+
+    const watching = bench.run("sh", [example("curl/subscribe.sh"), "demo"], { env, ownGroup: true });
+    await watching.printed(/"seq":"1".*"seq":"2"/s);
+    assert.equal(publish("three"), 3n);
+    await watching.printed(/"seq":"3"/);
+    process.kill(-(watching.child.pid ?? 0), "SIGTERM");
+    await watching.exit;
+  });
+});
+
+/** A relay with native gRPC, and what the examples need of it. */
+async function grpcRelay() {
+  const port = String(await freePort());
+  const relay = await live.relay({ BATON_GRPC_PORT: port });
+  const address = `127.0.0.1:${port}`;
+  const env = { BATON_GRPC: address, TOKEN: await tokenFor(relay, "alice") };
+  return { address, env };
+}
+
+describe("examples/grpcurl", () => {
+  const isHere = has("grpcurl");
+
+  test("EX2 lists, describes, probes and calls (where grpcurl is in PATH)", { skip: !isHere }, async () => {
+    const { env } = await grpcRelay();
+    const run = bench.run("sh", [example("grpcurl/session.sh"), "demo", "hello"], { env });
+    assert.deepEqual(await run.exit, { code: 0, signal: null }, run.stderr);
+    for (const pattern of [
+      /^grpc\.health\.v1\.Health$/m,
+      /rpc Subscribe \( \.codereview\.v1\.SubscribeRequest \) returns \( stream \.codereview\.v1\.SessionMessage \);/,
+      /"status": "SERVING"/,
+      /"ack": \{\s*"clientSeq": "1",\s*"seq": "1"/,
+      /"userId": "alice",\s*"seq": "1"[\s\S]*"data": "aGVsbG8="/,
+    ]) {
+      assert.match(run.stdout, pattern);
+    }
+  });
+
+  test("EX2 the same calls as grpcurl makes, by grpc-js, which knows no more than it does", async () => {
+    const { address, env } = await grpcRelay();
+    const services = await listServices(address, "v1");
+    assert.ok(services.includes("codereview.v1.CodeReviewService"));
+    const health = await reflectedClient(address, "grpc.health.v1.Health");
+    assert.deepEqual(await callOnce(health, "Check", {}), { status: "SERVING" });
+    health.close();
+
+    const relay = await reflectedClient(address, "codereview.v1.CodeReviewService");
+    const metadata = withToken(env.TOKEN);
+    const messages = [{ client_seq: 1, custom: { type: "chat", data: Buffer.from("hello") } }];
+    const published = await callOnce(relay, "Publish", { session_id: "demo", client_id: "one", messages }, metadata);
+    assert.match(JSON.stringify(published), /"client_seq":"1","seq":"1"/);
+    const records = await Array.fromAsync(callStream(relay, "ReadLog", { session_id: "demo" }, metadata));
+    assert.equal(records.length, 1);
+    assert.match(JSON.stringify(records), /"user_id":"alice".*"seq":"1"/);
+    relay.close();
+  });
+});
+
+describe("examples/grpc-js", () => {
+  const run = (env: Readonly<Record<string, string>>) =>
+    bench.run(program("node"), [example("grpc-js/session.ts"), "demo", "hello"], { env });
+
+  test("EX4 joins over native gRPC, says one thing, and leaves when it is in the log", async () => {
+    const { env } = await grpcRelay();
+    for (const seq of ["1", "2"]) {
+      const session = run(env);
+      assert.deepEqual(await session.exit, { code: 0, signal: null }, session.stderr);
+      const lines = session.stdout.trim().split("\n");
+      assert.match(lines[0] ?? "", /^\{"welcome":\{"client":"[\w-]+","head":"\d"\}\}$/);
+      assert.equal(lines.at(-1), `{"acked":{"clientSeq":"1","seq":"${seq}"}}`);
+    }
+  });
+
+  test("EX4 says why it is not let in", async () => {
+    const { env } = await grpcRelay();
+    const session = run({ ...env, TOKEN: "nonsense" });
+    assert.deepEqual(await session.exit, { code: 1, signal: null });
+    assert.match(session.stderr, /^UNAUTHENTICATED: /);
+  });
+});
+
+describe("examples/connect-web", () => {
+  /** A chat, and what it heard. */
+  function open(options: Pick<ChatOptions, "url" | "token">) {
+    const heard: string[] = [];
+    let look = () => {};
+    const chat = openChat({
+      ...options,
+      session: "demo",
+      heard(user, text) {
+        heard.push(`${user}: ${text}`);
+        look();
+      },
+    });
+    const over = chat.over.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return {
+      chat,
+      heard,
+      over,
+      hears: (count: number) =>
+        new Promise<void>((resolve) => {
+          look = () => {
+            if (heard.length >= count) resolve();
+          };
+          look();
+        }),
+    };
+  }
+
+  test("EX3 two who chat hear each other once, also over a relay that is killed and started again", async () => {
+    const relay = await live.relay();
+    const tokens = new Map([
+      ["alice", await tokenFor(relay, "alice")],
+      ["bob", await tokenFor(relay, "bob")],
+    ]);
+    const join = (user: string) => open({ url: relay.url, token: async () => tokens.get(user) ?? "" });
+    const alice = join("alice");
+    await alice.chat.say("one");
+    const bob = join("bob");
+    await bob.hears(1);
+    await relay.kill();
+    const said = bob.chat.say("two");
+    await relay.restart();
+    await said;
+    await bob.chat.say("three");
+    await alice.chat.say("four");
+    await Promise.all([alice.hears(2), bob.hears(2)]);
+    assert.deepEqual(alice.heard, ["bob: two", "bob: three"]);
+    assert.deepEqual(bob.heard, ["alice: one", "alice: four"]);
+    for (const { chat, over } of [alice, bob]) {
+      chat.close();
+      assert.ok((await over) instanceof Error);
+    }
+  });
+
+  test("EX3 a chat with a token that the relay refuses is over", async () => {
+    const { url } = await live.relay();
+    let asked = 0;
+    const { chat, over } = open({
+      url,
+      token: async () => {
+        asked += 1;
+        if (asked > 2) throw new Error("no more tokens");
+        return "nonsense";
+      },
+    });
+    const said = chat.say("one");
+    assert.match(String(await over), /no more tokens/);
+    await assert.rejects(said, /no more tokens/);
+  });
+});
+
+describe("examples/token-backend", () => {
+  test("EX5 a client outlives its tokens on one stream, and the relay takes the backend's", async () => {
+    const port = await freePort();
+    const backendUrl = `http://127.0.0.1:${port}`;
+    const backend = bench.run(program("bun"), [example("token-backend/server.ts")], {
+      env: { PORT: String(port), TOKEN_SECONDS: "3" },
+    });
+    await backend.printed(/Started/);
+    const jwks = await (await fetch(`${backendUrl}/.well-known/jwks.json`)).text();
+    const relay = await live.relay({
+      BATON_JWT_PUBLIC_KEY: jwks,
+      BATON_JWT_ISSUER: "https://login.example",
+      BATON_JWT_AUDIENCE: "baton",
+    });
+    const client = bench.run(program("bun"), [example("token-backend/client.ts"), "alice"], {
+      env: { BACKEND_URL: backendUrl, BATON_URL: relay.url },
+    });
+    await client.printed(/"accepted".*"accepted"/s);
+
+    const login = await fetch(`${backendUrl}/login`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"user":"bob"}',
+    });
+    const { token } = await login.json();
+    const bob = createClient(CodeReviewService, createConnectTransport({ baseUrl: relay.url }));
+    const value = { type: "chat", data: new TextEncoder().encode("hello") };
+    await bob.publish(
+      { sessionId: "demo", clientId: "bob", messages: [{ clientSeq: 1n, payload: { case: "custom", value } }] },
+      { headers: { authorization: `Bearer ${token}` } },
+    );
+    await client.printed(/"user":"bob","text":"hello"/);
+    assert.equal(client.stdout.match(/"welcome"/g)?.length, 1);
+  });
+
+  test("EX5 a refresh token is good for one time, and nobody is let in without", async () => {
+    const port = await freePort();
+    const backend = bench.run(program("bun"), [example("token-backend/server.ts")], { env: { PORT: String(port) } });
+    await backend.printed(/Started/);
+    const ask = async (path: string, body: unknown) => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", body: JSON.stringify(body) });
+      return { status: response.status, ...(await response.json()) };
+    };
+    const { refreshToken } = await ask("/login", { user: "alice" });
+    assert.equal((await ask("/refresh", { refreshToken })).status, 200);
+    assert.equal((await ask("/refresh", { refreshToken })).status, 401);
+    assert.equal((await ask("/refresh", {})).status, 401);
+    assert.equal((await ask("/login", { user: "" })).status, 400);
+  });
+});
