@@ -19,7 +19,7 @@ export async function startRelay(runtime: Runtime, dataDir: string, secret: stri
     env: {
       ...Object.fromEntries(inherited),
       BATON_JWT_SECRET: secret,
-      ...(process.env.NOGRPC ? {} : { BATON_GRPC_PORT: "0" }),
+      BATON_GRPC_PORT: "0",
       ...(runtime === "node" ? { BATON_RUNTIME: "node" } : {}),
     },
     stdio: ["ignore", "ignore", "pipe"],
