@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Runtime, startRelay } from "./relay.ts";
-import { holdSession, type Row } from "./session.ts";
+import type { Row } from "./row.ts";
+import { holdSession } from "./session.ts";
 
 const runtimes: readonly Runtime[] = ["bun", "node"];
 

@@ -58,6 +58,7 @@ const wrongJson: Record<string, string> = {
   "braces 101 deep": nested('{"later":', "}", 100).replace("}", "{}}"),
   "brackets 100,000 deep": `{"later": ${nested("[", "]", 100_000)}}`,
   "an integer beyond 2^53 as a number": '{"later": 9007199254740993}',
+  "the same behind a small one": '{"later": [1, 2], "more": {"later": 9007199254740993}}',
   "the same, negative": '{"later": -9007199254740993}',
   "the same, with a point": '{"later": 9007199254740993.0}',
 };
