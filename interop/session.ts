@@ -8,19 +8,12 @@ import { type Row, rowOf } from "./row.ts";
 
 const session = "interop";
 const actsEach = 25;
+/** What somebody does takes a second, on a slow machine a few. */
+const patienceMs = 20_000;
 /** Between two acts of somebody: at least, and at most. */
 const restMs = [10, 40] as const;
-const patienceMs = 20_000;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`gave up waiting until ${what}`);
-    await pause(10);
-  }
-}
 
 /** One session, held by everybody at once; a row for each of them. */
 export async function holdSession(relay: Relay, secret: Uint8Array, seed: number): Promise<Row[]> {
@@ -30,7 +23,7 @@ export async function holdSession(relay: Relay, secret: Uint8Array, seed: number
   const attempt = async (person: Person, work: () => Promise<void>) => {
     if (failures.has(person)) return;
     try {
-      await work();
+      await Promise.race([work(), pause(patienceMs).then(() => Promise.reject(new Error("it did not get through")))]);
     } catch (error) {
       failures.set(person, error instanceof Error ? error.message : String(error));
     }
@@ -38,7 +31,7 @@ export async function holdSession(relay: Relay, secret: Uint8Array, seed: number
   const enter = async (person: Person) => {
     await person.join();
     if (person === first) first.begin();
-    await until(`${person.name} sees the file`, () => person.text() !== undefined);
+    while (person.text() === undefined) await pause(10);
   };
   const work = async (person: Person, acts: number) => {
     for (let n = 1; n <= acts; n++) {
