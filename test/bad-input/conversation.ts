@@ -8,7 +8,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import type { Payload } from "../relay/harness.ts";
-import { type Answer, bodyOf, call, decode, encode, type Way } from "./ways.ts";
+import { type Answer, bodyOf, call, decode, type Entrances, encode, type Way } from "./ways.ts";
 
 export interface Said {
   readonly clientSeq?: bigint;
@@ -30,7 +30,7 @@ export interface Heard extends Answer {
 }
 
 /** One stream both ways: a Join, what is said, and the end of the client's half. */
-export async function converse(url: string, way: Way, { session, token, clientId, join, say }: Conversation) {
+export async function converse(at: Entrances, way: Way, { session, token, clientId, join, say }: Conversation) {
   const first: MessageInitShape<typeof SessionMessageSchema> = {
     sessionId: session,
     payload: { case: "join", value: { clientId: clientId ?? "", ...join } },
@@ -39,16 +39,16 @@ export async function converse(url: string, way: Way, { session, token, clientId
     one instanceof Uint8Array ? one : encode(way, SessionMessageSchema, one),
   );
   const body = bodyOf(way, "collaborativeSession", ...messages);
-  const answer = await call(url, way, { method: "collaborativeSession", token, body });
+  const answer = await call(at, way, { method: "collaborativeSession", token, body });
   return { ...answer, said: answer.messages.map((data) => decode(way, data)) } satisfies Heard;
 }
 
 /** One `Publish`, of a client that has no stream or brings its resume token. */
-export async function publish(url: string, way: Way, { session, token, clientId, join, say }: Conversation) {
+export async function publish(at: Entrances, way: Way, { session, token, clientId, join, say }: Conversation) {
   const messages = say.filter((one) => !(one instanceof Uint8Array));
   const resumeToken = join?.resumeToken ?? "";
   const request = encode(way, PublishRequestSchema, { sessionId: session, resumeToken, clientId, messages });
-  const answer = await call(url, way, { method: "publish", token, body: bodyOf(way, "publish", request) });
+  const answer = await call(at, way, { method: "publish", token, body: bodyOf(way, "publish", request) });
   return { ...answer, said: answer.error === undefined ? repliesOf(way, answer) : [] } satisfies Heard;
 }
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { CodeReviewService, type SessionMessage } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { startRelay, type TestRelay } from "../relay/harness.ts";
 import { converse } from "./conversation.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { bodyOf, call, methods, reasonOf, ways } from "./ways.ts";
 
 let relay: TestRelay;
@@ -58,6 +58,7 @@ const wrongJson: Record<string, string> = {
   "braces 101 deep": nested('{"later":', "}", 100).replace("}", "{}}"),
   "brackets 100,000 deep": `{"later": ${nested("[", "]", 100_000)}}`,
   "an integer beyond 2^53 as a number": '{"later": 9007199254740993}',
+  "the same behind a small one": '{"later": [1, 2], "more": {"later": 9007199254740993}}',
   "the same, negative": '{"later": -9007199254740993}',
   "the same, with a point": '{"later": 9007199254740993.0}',
 };
@@ -75,7 +76,7 @@ for (const way of ways) {
       test(`WR5 WR6 WR21 ${method}: MALFORMED, and nothing of it is told`, async () => {
         const token = await relay.token();
         for (const [title, data] of wrong) {
-          const answer = await call(relay.url, way, {
+          const answer = await call(relay, way, {
             method,
             token,
             deadlineMs: 5_000,
@@ -92,7 +93,7 @@ for (const way of ways) {
 for (const way of ways.filter(({ form }) => form === "json")) {
   const token = () => relay.token({ sub: way.name });
   const say = async (...json: readonly string[]) =>
-    converse(relay.url, way, { session: "demo", token: await token(), say: json.map((one) => utf8.encode(one)) });
+    converse(relay, way, { session: "demo", token: await token(), say: json.map((one) => utf8.encode(one)) });
 
   describe(`JSON that is none of protobuf's: ${way.name}`, () => {
     test("BI1 an int64 is exact as a text, and as a number up to 2^53; beyond, it is MALFORMED", async () => {

@@ -11,10 +11,11 @@ import { gunzip } from "../../src/relay/wire/compression.ts";
 import { decodeMessage } from "../../src/relay/wire/envelope.ts";
 import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
 import { BatonError, reasons } from "../../src/session/reasons.ts";
-import { edit, type Payload, startRelay } from "../relay/harness.ts";
+import { edit, type Payload } from "../relay/harness.ts";
 import { createRandom } from "../support/random.ts";
 import { answersOf, converse } from "./conversation.ts";
 import { mutate } from "./mutate.ts";
+import { startRelay } from "./relay.ts";
 import { bodyOf, encode, envelope, type Method, methods, openConnection, reasonOf, type Way, ways } from "./ways.ts";
 
 /** `BATON_FUZZ_INPUTS=1000000 BATON_FUZZ_SEED=2 npm test -- test/bad-input/fuzz.test.ts` looks further. */
@@ -191,13 +192,13 @@ describe(`${inputs} inputs by each way in, seed ${seed}`, () => {
         const random = createRandom(seed);
         const token = await relay.token({ sessions: ["fuzz/*"] });
         const ends = new Map<string, number>();
-        const connection = openConnection(relay.url);
+        const connection = openConnection(relay, way);
         let sent = 0;
         const caller = async () => {
           while (sent < inputs) {
             const { count, ...call } = nextCall(way, random);
             sent += count;
-            const reason = reasonOf(await connection.call(way, { token, ...call }));
+            const reason = reasonOf(await connection.call({ token, ...call }));
             ends.set(reason, (ends.get(reason) ?? 0) + 1);
           }
         };
@@ -213,7 +214,7 @@ describe(`${inputs} inputs by each way in, seed ${seed}`, () => {
           assert.ok((ends.get(expected) ?? 0) > inputs / 2_000, `${expected}: ${JSON.stringify([...ends])}`);
         }
         const say = [{ clientSeq: 1n, payload: { case: "custom", value: {} } }] as const;
-        const after = await converse(relay.url, way, { session: "fuzz/after", token, say });
+        const after = await converse(relay, way, { session: "fuzz/after", token, say });
         assert.deepEqual(answersOf(after), ["ack 1"]);
       } finally {
         await relay.stop();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { reasons } from "../../src/session/reasons.ts";
-import { startRelay, type TestRelay } from "../relay/harness.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { bodyOf, call, encode, faultOf, type Method, methods, reasonOf, type Way, ways } from "./ways.ts";
 
 let relay: TestRelay;
@@ -90,7 +90,7 @@ for (const way of ways) {
       test(`ST7 ${method}: a session id outside of the pattern, whatever the token allows`, async () => {
         const token = await relay.token({ sessions: ["*"] });
         for (const id of sessionIds) {
-          const answer = await call(relay.url, way, {
+          const answer = await call(relay, way, {
             method,
             token,
             deadlineMs: 5_000,
@@ -109,7 +109,7 @@ for (const way of ways) {
       test(`ST8 ${method}: a client id outside of the pattern`, async () => {
         const token = await relay.token();
         for (const id of clientIds) {
-          const answer = await call(relay.url, way, {
+          const answer = await call(relay, way, {
             method,
             token,
             deadlineMs: 5_000,
@@ -133,7 +133,7 @@ test("ST7 ST8 names at the edge of their patterns are taken, also those that mea
         clientId: client,
         messages: [{ clientSeq: 1n, payload: { case: "custom", value: {} } }],
       });
-      const answer = await call(relay.url, way, { method: "publish", token, body: bodyOf(way, "publish", say) });
+      const answer = await call(relay, way, { method: "publish", token, body: bodyOf(way, "publish", say) });
       assert.equal(reasonOf(answer), "OK", `${session} ${client}`);
     }
     assert.equal((await relay.log.describe(session))?.head, 5);

@@ -6,7 +6,7 @@ import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts"
 import { createBench, type Run } from "../cli/run-baton.ts";
 import { edit, type Payload } from "../relay/harness.ts";
 import { answersOf, carriages, converse, type Said, welcomeOf } from "./conversation.ts";
-import { type Answer, bodyOf, call, encode, methods, reasonOf, ways } from "./ways.ts";
+import { type Answer, bodyOf, call, type Entrances, encode, methods, reasonOf, ways } from "./ways.ts";
 
 const canary = "kingfisher";
 const secretText = `${canary}-jwt-${"s".repeat(32)}`;
@@ -15,14 +15,19 @@ const secret = new TextEncoder().encode(secretText);
 
 const bench = createBench();
 let relay: Run;
-let url = "";
+let at: Entrances = { url: "", grpcUrl: "" };
 before(async () => {
   relay = bench.baton(["start", "--port", "0", "--data-dir", bench.folder()], {
-    env: { BATON_JWT_SECRET: secretText, BATON_RESUME_SECRET: resumeSecret, BATON_LOG_LEVEL: "debug" },
+    env: {
+      BATON_JWT_SECRET: secretText,
+      BATON_RESUME_SECRET: resumeSecret,
+      BATON_LOG_LEVEL: "debug",
+      BATON_GRPC_PORT: "0",
+    },
   });
-  const [line] = await relay.printed(/http:\/\/127\.0\.0\.1:\d+/);
-  url = line;
   await relay.logged("listening");
+  const { url, grpcUrl } = relay.logs.find(({ message }) => message === "listening") ?? {};
+  at = { url: String(url), grpcUrl: String(grpcUrl) };
 });
 after(() => bench.clean());
 
@@ -48,7 +53,7 @@ if (firstWay === undefined) throw new Error("there is no way in");
 /** All that the relay has written by now, and everything that it was asked before. */
 const settledLog = async (): Promise<string> => {
   const name = `marker-${crypto.randomUUID()}`;
-  await converse(url, firstWay, { session: name, token: await tokenFor(), say: [] });
+  await converse(at, firstWay, { session: name, token: await tokenFor(), say: [] });
   while (!relay.logs.some(({ message, session }) => message === "stream left" && session === name)) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -88,9 +93,9 @@ describe("what a client says of itself, in the log", () => {
         const says = [presence, rotation].map((payload) => encode(way, input, { payload }));
         const headers = { "user-agent": 'x","level":"FATAL' };
         const body = bodyOf(way, "collaborativeSession", join, ...says);
-        const answer = await call(url, way, { method: "collaborativeSession", token, headers, body });
+        const answer = await call(at, way, { method: "collaborativeSession", token, headers, body });
         assert.equal(reasonOf(answer), "OK");
-        const odd = await call(url, way, {
+        const odd = await call(at, way, {
           method: "readLog",
           token,
           body: bodyOf(way, "readLog", encode(way, CodeReviewService.method.readLog.input, { sessionId: name })),
@@ -118,7 +123,7 @@ describe("what a client says of itself, in the log", () => {
 
   test("CL12 header lines that no HTTP client would send", async () => {
     const from = relay.stderr.length;
-    const { port } = new URL(url);
+    const { port } = new URL(at.url);
     for (const value of ["\u001b[2Jx", "a\rb", `"${"y".repeat(9_000)}`, "\u0000", "é\u009b"]) {
       const socket = net.connect(Number(port), "127.0.0.1");
       socket.on("error", () => undefined);
@@ -195,10 +200,10 @@ describe("secrets", () => {
     for (const way of ways) {
       const session = `secrets/${ways.indexOf(way)}`;
       const token = await tokenFor();
-      const welcome = welcomeOf(await converse(url, way, { session, token, clientId: "c", say }));
+      const welcome = welcomeOf(await converse(at, way, { session, token, clientId: "c", say }));
       for (const [carriage, speak] of Object.entries(carriages)) {
         for (const [index, one] of refused.entries()) {
-          const heard = await speak(url, way, { session, token, clientId: "c", say: [one] });
+          const heard = await speak(at, way, { session, token, clientId: "c", say: [one] });
           const faults = heard.said.flatMap(({ payload }) => {
             if (payload.case === "fault") return [payload.value.message];
             return payload.case === "tokenStatus" ? [payload.value.reason] : [];
@@ -221,25 +226,25 @@ describe("secrets", () => {
         const { input } = CodeReviewService.method[method];
         const body = bodyOf(way, method, encode(way, input, { sessionId: session }));
         for (const [index, wrong] of wrongTokens.entries()) {
-          note(`${way.name} ${method} token ${index}`, await call(url, way, { method, token: wrong, body }));
+          note(`${way.name} ${method} token ${index}`, await call(at, way, { method, token: wrong, body }));
         }
         const malformed = [`{"${canary}": ${canary}`, `\u00ff\u00fe${canary}`, `{"sessionId": "${canary}`];
         for (const [index, text] of malformed.entries()) {
           const garbage = bodyOf(way, method, new TextEncoder().encode(text));
           note(
             `${way.name} ${method} garbage ${index}`,
-            await call(url, way, { method, token, body: garbage, deadlineMs: 5_000 }),
+            await call(at, way, { method, token, body: garbage, deadlineMs: 5_000 }),
           );
         }
         const headers = { "connect-timeout-ms": canary, "grpc-timeout": canary };
-        note(`${way.name} ${method} timeout`, await call(url, way, { method, token, body, headers }));
+        note(`${way.name} ${method} timeout`, await call(at, way, { method, token, body, headers }));
         const encoded = { "content-encoding": canary, "connect-content-encoding": canary, "grpc-encoding": canary };
-        note(`${way.name} ${method} encoding`, await call(url, way, { method, token, body, headers: encoded }));
+        note(`${way.name} ${method} encoding`, await call(at, way, { method, token, body, headers: encoded }));
         const large = bodyOf(way, method, new TextEncoder().encode(canary.repeat(30_000)));
-        note(`${way.name} ${method} large`, await call(url, way, { method, token, body: large }));
+        note(`${way.name} ${method} large`, await call(at, way, { method, token, body: large }));
       }
       for (const resumeToken of [canary, `${welcome.resumeToken}${canary}`, token]) {
-        const answer = await converse(url, way, { session, token, join: { resumeToken }, say: [] });
+        const answer = await converse(at, way, { session, token, join: { resumeToken }, say: [] });
         note(`${way.name} resume ${resumeToken.length}`, answer);
       }
     }
@@ -251,7 +256,7 @@ describe("secrets", () => {
       `/codereview.v1.CodeReviewService/${canary}`,
       `/?token=${canary}`,
     ]) {
-      const response = await fetch(url + path, { headers: { authorization: `Bearer ${canary}`, cookie: canary } });
+      const response = await fetch(at.url + path, { headers: { authorization: `Bearer ${canary}`, cookie: canary } });
       outputs.set(path, `${await response.text()}${JSON.stringify([...response.headers])}`);
     }
     outputs.set("stderr", await settledLog());

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Reason, reasons } from "../../src/session/reasons.ts";
 import type { Payload } from "../relay/harness.ts";
-import { edit, type Kind, type Stream, startRelay, type TestRelay } from "../relay/harness.ts";
+import { edit, type Kind, type Stream } from "../relay/harness.ts";
 import { answersOf, carriages, type Said } from "./conversation.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { reasonOf, ways } from "./ways.ts";
 
 const unbounded = { messagesPerSecond: 1e6, messagesBurst: 1e6, userStreams: 1e6, userSessions: 1e6 };
@@ -131,7 +132,7 @@ for (const [carriage, say] of Object.entries(carriages)) {
           // A call stops at its first fault: what comes behind it is said by another one.
           const calls = carriage === "Publish" ? [[...sound, bad], [after]] : [[...sound, bad, after]];
           const heard = [];
-          for (const one of calls) heard.push(await say(relay.url, way, { ...common, say: one }));
+          for (const one of calls) heard.push(await say(relay, way, { ...common, say: one }));
           assert.deepEqual(
             heard.map(reasonOf),
             calls.map(() => "OK"),

@@ -7,8 +7,9 @@ import {
   Welcome_Outcome as Outcome,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { reasons } from "../../src/session/reasons.ts";
-import { type Payload, startRelay, type TestRelay } from "../relay/harness.ts";
+import type { Payload } from "../relay/harness.ts";
 import { answersOf, converse, publish, welcomeOf } from "./conversation.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { type Answer, bodyOf, call, encode, faultOf, reasonOf, type Way, ways } from "./ways.ts";
 
 const ttlMs = 24 * 60 * 60 * 1000;
@@ -26,7 +27,7 @@ const numbered = (...numbers: readonly bigint[]) => numbers.map((clientSeq) => (
 /** A client that said one thing, and the resume token that it was given. */
 async function left(way: Way, session = newSession()) {
   const token = await relay.token({ sessions: [session] });
-  const heard = await converse(relay.url, way, { session, token, clientId: "c", say: numbered(1n) });
+  const heard = await converse(relay, way, { session, token, clientId: "c", say: numbered(1n) });
   assert.deepEqual(answersOf(heard), ["ack 1"]);
   return { session, token, ...welcomeOf(heard) };
 }
@@ -40,14 +41,14 @@ interface Bearer {
 /** Everything that takes a resume token. */
 const takers: Record<string, (way: Way, bearer: Bearer) => Promise<Answer>> = {
   "one stream": (way, { session, token, resumeToken }) =>
-    converse(relay.url, way, { session, token, join: { resumeToken }, say: [] }),
+    converse(relay, way, { session, token, join: { resumeToken }, say: [] }),
   Subscribe: (way, { session, token, resumeToken }) => {
     const { input } = CodeReviewService.method.subscribe;
     const body = bodyOf(way, "subscribe", encode(way, input, { sessionId: session, join: { resumeToken } }));
-    return call(relay.url, way, { method: "subscribe", token, deadlineMs: 5_000, body });
+    return call(relay, way, { method: "subscribe", token, deadlineMs: 5_000, body });
   },
   Publish: (way, { session, token, resumeToken }) =>
-    publish(relay.url, way, { session, token, join: { resumeToken }, say: [] }),
+    publish(relay, way, { session, token, join: { resumeToken }, say: [] }),
 };
 
 for (const [taker, take] of Object.entries(takers)) {
@@ -116,14 +117,14 @@ for (const way of ways) {
   describe(`an old resume token: ${way.name}`, () => {
     test("BI5 it is a place to go on from: the join claims anew, and no number is rolled back", async () => {
       const { session, token, resumeToken } = await left(way);
-      const second = await converse(relay.url, way, {
+      const second = await converse(relay, way, {
         session,
         token,
         join: { resumeToken, lastSeq: 1n },
         say: numbered(2n, 3n),
       });
       assert.deepEqual(answersOf(second), ["ack 2", "ack 3"]);
-      const replayed = await converse(relay.url, way, {
+      const replayed = await converse(relay, way, {
         session,
         token,
         join: { resumeToken, lastSeq: 1n },
@@ -132,7 +133,7 @@ for (const way of ways) {
       const welcome = welcomeOf(replayed);
       assert.deepEqual([welcome.outcome, welcome.lastClientSeq, welcome.clientId], [Outcome.RESUMED, 3n, "c"]);
       assert.equal((await relay.log.describe(session))?.head, 4);
-      const again = await converse(relay.url, way, {
+      const again = await converse(relay, way, {
         session,
         token,
         join: { resumeToken, lastSeq: 4n },
@@ -143,12 +144,12 @@ for (const way of ways) {
 
     test("BI5 a Publish under it is SUPERSEDED once its client has joined again, and writes nothing", async () => {
       const { session, token, resumeToken } = await left(way);
-      const newer = await converse(relay.url, way, { session, token, join: { resumeToken, lastSeq: 1n }, say: [] });
-      const late = await publish(relay.url, way, { session, token, join: { resumeToken }, say: numbered(2n) });
+      const newer = await converse(relay, way, { session, token, join: { resumeToken, lastSeq: 1n }, say: [] });
+      const late = await publish(relay, way, { session, token, join: { resumeToken }, say: numbered(2n) });
       assert.deepEqual([reasonOf(late), faultOf(late.error)?.action], ["SUPERSEDED", Action.STOP]);
       assert.equal((await relay.log.describe(session))?.head, 1);
       const current = welcomeOf(newer).resumeToken;
-      const taken = await publish(relay.url, way, {
+      const taken = await publish(relay, way, {
         session,
         token,
         join: { resumeToken: current },
@@ -160,7 +161,7 @@ for (const way of ways) {
     test("RS8 a last_seq beyond the head is resynced, not waited for", async () => {
       const { session, token, resumeToken } = await left(way);
       for (const lastSeq of [2n, 2n ** 53n, 2n ** 64n - 1n]) {
-        const heard = await converse(relay.url, way, { session, token, join: { resumeToken, lastSeq }, say: [] });
+        const heard = await converse(relay, way, { session, token, join: { resumeToken, lastSeq }, say: [] });
         assert.equal(welcomeOf(heard).outcome, Outcome.RESYNCED);
         assert.ok(heard.said.some(({ payload }) => payload.case === "snapshot"));
       }
@@ -171,17 +172,17 @@ for (const way of ways) {
       await relay.log.renewEpoch(session, epoch, `next-${sessions}`);
       const say = { session, token, join: { resumeToken }, say: numbered(2n) };
       // The room learns of it by the append; the next call finds the new history.
-      assert.deepEqual(answersOf(await publish(relay.url, way, say)), ["fault 2 EPOCH_CHANGED"]);
-      const published = await publish(relay.url, way, say);
+      assert.deepEqual(answersOf(await publish(relay, way, say)), ["fault 2 EPOCH_CHANGED"]);
+      const published = await publish(relay, way, say);
       assert.deepEqual([reasonOf(published), faultOf(published.error)?.action], ["EPOCH_CHANGED", Action.RESYNC]);
-      const heard = await converse(relay.url, way, { session, token, join: { resumeToken, lastSeq: 1n }, say: [] });
+      const heard = await converse(relay, way, { session, token, join: { resumeToken, lastSeq: 1n }, say: [] });
       assert.equal(welcomeOf(heard).outcome, Outcome.RESYNCED);
     });
 
     test("BI4 whoever is handed another's client id or token is still themselves", async () => {
       const { session } = await left(way);
       const victim = await relay.token({ sub: "victim", sessions: [session] });
-      const heard = await converse(relay.url, way, { session, token: victim, clientId: "c", say: numbered(1n) });
+      const heard = await converse(relay, way, { session, token: victim, clientId: "c", say: numbered(1n) });
       assert.deepEqual(answersOf(heard), ["ack 1"]);
       assert.equal(welcomeOf(heard).lastClientSeq, 0n);
       for (const { userId, payload } of heard.said) if (payload.case === "welcome") assert.equal(userId, "victim");
@@ -196,16 +197,16 @@ test("TK17 an expired resume token is RESUME_TOKEN_INVALID by every way that tak
   try {
     const session = "aged";
     const before = await aged.token({ sessions: [session] });
-    const heard = await converse(aged.url, way, { session, token: before, say: [] });
+    const heard = await converse(aged, way, { session, token: before, say: [] });
     const { resumeToken } = welcomeOf(heard);
     aged.advance(ttlMs - 60_000);
     const fresh = () => aged.token({ sessions: [session] });
-    const still = await converse(aged.url, way, { session, token: await fresh(), join: { resumeToken }, say: [] });
+    const still = await converse(aged, way, { session, token: await fresh(), join: { resumeToken }, say: [] });
     assert.equal(welcomeOf(still).outcome, Outcome.RESUMED);
     aged.advance(60_000);
     const token = await fresh();
     for (const say of [converse, publish]) {
-      const answer = await say(aged.url, way, { session, token, join: { resumeToken }, say: [] });
+      const answer = await say(aged, way, { session, token, join: { resumeToken }, say: [] });
       assert.deepEqual([reasonOf(answer), faultOf(answer.error)?.action], ["RESUME_TOKEN_INVALID", Action.RESYNC]);
     }
   } finally {

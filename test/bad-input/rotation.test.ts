@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { TokenStatus_State as State, type TokenStatus } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { type Payload, startRelay, type TestRelay } from "../relay/harness.ts";
+import type { Payload } from "../relay/harness.ts";
 import { answersOf, carriages, converse, type Heard, publish, welcomeOf } from "./conversation.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { reasonOf, type Way, ways } from "./ways.ts";
 
 let relay: TestRelay;
@@ -23,7 +24,7 @@ for (const [carriage, say] of Object.entries(carriages)) {
       test("TL6 refused: another subject, tenant or session, no right to read, expired, a resume token, nonsense", async () => {
         const session = `team-a/rotated-${++sessions}`;
         const token = await relay.token({ sessions: ["team-a/*"] });
-        const { resumeToken } = welcomeOf(await converse(relay.url, way, { session, token, say: [] }));
+        const { resumeToken } = welcomeOf(await converse(relay, way, { session, token, say: [] }));
         const refused: Record<string, string> = {
           "another subject": await relay.token({ sub: "Alice", sessions: ["team-a/*"] }),
           "another tenant": await relay.token({ sessions: ["team-b/*"] }),
@@ -37,7 +38,7 @@ for (const [carriage, say] of Object.entries(carriages)) {
           empty: "",
         };
         for (const [title, next] of Object.entries(refused)) {
-          const heard: Heard = await say(relay.url, way, {
+          const heard: Heard = await say(relay, way, {
             session,
             token,
             clientId: `c-${title.length}-${sessions++}`,
@@ -60,7 +61,7 @@ async function onOneStream(
   say: (session: string) => Promise<readonly { payload: Payload; clientSeq?: bigint }[]>,
 ) {
   const session = `team-a/stream-${++sessions}`;
-  return converse(relay.url, way, { session, token: await token(session), say: await say(session) });
+  return converse(relay, way, { session, token: await token(session), say: await say(session) });
 }
 
 for (const way of ways) {
@@ -119,7 +120,7 @@ test("LM1 BI8 a rotation counts against the rate: a flood of them is refused, an
     for (const way of ways.slice(0, 3)) {
       const token = await strict.token({ sub: way.name });
       const flood = Array.from({ length: 12 }, () => rotation("nonsense"));
-      const heard = await publish(strict.url, way, { session: "demo", token, clientId: "c", say: flood });
+      const heard = await publish(strict, way, { session: "demo", token, clientId: "c", say: flood });
       assert.equal(statusesOf(heard).length, 9);
       assert.deepEqual(answersOf(heard), ["fault 0 RATE_LIMITED"]);
     }

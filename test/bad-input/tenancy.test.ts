@@ -3,8 +3,8 @@ import { after, before, describe, test } from "node:test";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { startRelay, type TestRelay } from "../relay/harness.ts";
 import { answersOf, converse, welcomeOf } from "./conversation.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { type Answer, bodyOf, call, encode, faultOf, type Method, methods, reasonOf, type Way, ways } from "./ways.ts";
 
 const canary = "KINGFISHER-4711";
@@ -34,7 +34,7 @@ before(async () => {
   assert.ok(way !== undefined);
   const say = [{ clientSeq: 1n, payload: { case: "custom", value: { type: canary } } }] as const;
   const owner = await relay.token({ sessions: ["tenant-a/*"] });
-  const heard = await converse(relay.url, way, { session: "tenant-a/exists", token: owner, clientId: "owner", say });
+  const heard = await converse(relay, way, { session: "tenant-a/exists", token: owner, clientId: "owner", say });
   assert.deepEqual(answersOf(heard), ["ack 1"]);
 });
 after(() => relay.stop());
@@ -44,7 +44,7 @@ function probe(way: Way, method: Method, sessionId: string, token: string): Prom
   const payload = { case: "join", value: {} };
   const init = method === "collaborativeSession" ? { sessionId, payload } : { sessionId, clientId: "owner" };
   const body = bodyOf(way, method, encode(way, input, init));
-  return call(relay.url, way, { method, token, deadlineMs: 5_000, body });
+  return call(relay, way, { method, token, deadlineMs: 5_000, body });
 }
 
 /** All of an answer that its caller can look at, but for the time. */
@@ -83,10 +83,10 @@ for (const way of ways) {
         reasonOf(await probe(way, "getSnapshot", session, token)),
       ];
       assert.deepEqual(await reads(), ["SESSION_NOT_FOUND", "SESSION_NOT_FOUND"]);
-      const looked = await converse(relay.url, way, { session, token, say: [] });
+      const looked = await converse(relay, way, { session, token, say: [] });
       assert.equal(welcomeOf(looked).headSeq, 0n);
       assert.deepEqual(await reads(), ["SESSION_NOT_FOUND", "SESSION_NOT_FOUND"]);
-      const said = await converse(relay.url, way, {
+      const said = await converse(relay, way, {
         session,
         token,
         say: [{ clientSeq: 1n, payload: { case: "custom", value: {} } }],

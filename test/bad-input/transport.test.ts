@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { startRelay, type TestRelay } from "../relay/harness.ts";
+import { startRelay, type TestRelay } from "./relay.ts";
 import { bodyOf, call, encode, envelope, isUnary, type Method, methods, reasonOf, type Way, ways } from "./ways.ts";
 
 let relay: TestRelay;
@@ -70,7 +70,7 @@ for (const way of ways) {
         const token = await relay.token();
         for (const value of timeouts) {
           const options = { method, token, headers: { [name]: value }, body: bodyOf(way, method, demo(way, method)) };
-          const answer = await call(relay.url, way, options);
+          const answer = await call(relay, way, options);
           assert.deepEqual([value, reasonOf(answer)], [value, "MALFORMED"]);
         }
       });
@@ -91,7 +91,7 @@ for (const way of ways) {
             : { nothing: new Uint8Array(), "two messages": Buffer.concat([one, one]) }),
         };
         for (const [title, body] of Object.entries(wrong)) {
-          const answer = await call(relay.url, way, { method, token, body });
+          const answer = await call(relay, way, { method, token, body });
           assert.deepEqual([title, reasonOf(answer)], [title, "MALFORMED"]);
         }
       });
@@ -111,7 +111,7 @@ for (const way of ways) {
       const end = envelope(new TextEncoder().encode(way.protocol === "connect" ? "{}" : "grpc-status: 0\r\n"), flags);
       for (const rest of [[envelope(say)], [end], []]) {
         const body = Buffer.concat([envelope(join), end, ...rest]);
-        const answer = await call(relay.url, way, {
+        const answer = await call(relay, way, {
           method: "collaborativeSession",
           token,
           body,

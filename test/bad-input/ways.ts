@@ -20,7 +20,7 @@ export type Method = keyof typeof CodeReviewService.method;
 /** One way in. Whoever adds a protocol adds a row to `ways`, and every test of this folder tries it. */
 export interface Way {
   readonly name: string;
-  readonly protocol: "connect" | "grpc-web";
+  readonly protocol: "connect" | "grpc-web" | "grpc";
   readonly form: Form;
   /** Whole bodies go in base64, each frame padded by itself or not. */
   readonly base64?: true;
@@ -65,7 +65,27 @@ export const ways: readonly Way[] = [
     streamType: "application/grpc-web-text+proto",
     unaryType: "application/grpc-web-text+proto",
   },
+  {
+    name: "gRPC",
+    protocol: "grpc",
+    form: "binary",
+    streamType: "application/grpc+proto",
+    unaryType: "application/grpc+proto",
+  },
+  {
+    name: "gRPC JSON",
+    protocol: "grpc",
+    form: "json",
+    streamType: "application/grpc+json",
+    unaryType: "application/grpc+json",
+  },
 ];
+
+/** Where a relay listens: native gRPC has a port of its own. */
+export interface Entrances {
+  readonly url: string;
+  readonly grpcUrl: string;
+}
 
 export interface Answer {
   readonly status: number;
@@ -102,11 +122,11 @@ const deadlineHeader = ({ protocol }: Way, ms: number): Record<string, string> =
   protocol === "connect" ? { "connect-timeout-ms": String(ms) } : { "grpc-timeout": `${ms}m` };
 
 /** An HTTP/2 connection on which calls are made, any number at once. */
-export function openConnection(url: string) {
-  const connection = http2.connect(url);
+export function openConnection({ url, grpcUrl }: Entrances, way: Way) {
+  const connection = http2.connect(way.protocol === "grpc" ? grpcUrl : url);
   connection.on("error", () => undefined);
   return {
-    call: (way: Way, { method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> =>
+    call: ({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> =>
       new Promise((resolve, reject) => {
         const stream = connection.request({
           ":method": "POST",
@@ -114,12 +134,16 @@ export function openConnection(url: string) {
           "content-type": isUnary(method) ? way.unaryType : way.streamType,
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           ...(deadlineMs === undefined ? {} : deadlineHeader(way, deadlineMs)),
+          ...(way.protocol === "grpc" ? { te: "trailers" } : {}),
           ...headers,
         });
         let received: http2.IncomingHttpHeaders = {};
         const chunks: Uint8Array[] = [];
         stream.on("response", (head) => {
           received = head;
+        });
+        stream.on("trailers", (trailers) => {
+          received = { ...received, ...trailers };
         });
         stream.on("data", (chunk: Uint8Array) => chunks.push(chunk));
         stream.on("error", reject);
@@ -144,10 +168,10 @@ function decodeBase64(text: string): Uint8Array {
 }
 
 /** One call on a connection of its own. */
-export async function call(url: string, way: Way, options: Call): Promise<Answer> {
-  const connection = openConnection(url);
+export async function call(at: Entrances, way: Way, options: Call): Promise<Answer> {
+  const connection = openConnection(at, way);
   try {
-    return await connection.call(way, options);
+    return await connection.call(options);
   } finally {
     connection.close();
   }
