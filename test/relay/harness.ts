@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet, type KeySource } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
@@ -18,6 +18,8 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler } from "../../src/runtime/server.ts";
 import { serve } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
@@ -46,6 +48,8 @@ export interface RelaySetup {
   readonly allowedOrigins?: readonly string[];
   /** In place of the secret of the tests, which `token` signs with. */
   readonly keys?: KeySource;
+  /** Default: what the runtime carries streams best with. */
+  readonly listener?: "node:http2" | undefined;
 }
 
 /** A real relay on a real port, with a clock that a test can move. */
@@ -53,10 +57,10 @@ export async function startRelay(options: RelaySetup = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
+  const limits = { ...defaultLimits, ...options.limits };
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
-  const limits = { ...defaultLimits, ...options.limits };
   const { relay, routes, drain } = await createRelay({
     log,
     bus: options.bus ?? createLocalBus().member(),
@@ -67,12 +71,9 @@ export async function startRelay(options: RelaySetup = {}) {
     keys: options.keys ?? createKeySet(imported.keys),
     allowedOrigins: options.allowedOrigins,
   });
-  const server = await serve({
-    host: "127.0.0.1",
-    port: 0,
-    limits,
-    fetch: (request, bindings) => routes.fetch(request, bindings),
-  });
+  const fetch: FetchHandler = (request, bindings) => routes.fetch(request, bindings);
+  const listen = { host: "127.0.0.1", port: 0, limits, fetch };
+  const server = options.listener === "node:http2" ? await serveNode(listen) : await serve(listen);
   const streams = new Set<Stream>();
   const token = ({
     sub = "alice",
@@ -145,12 +146,14 @@ interface Fields {
   readonly clientSeq?: bigint;
 }
 
-const transports = {
+export const transports = {
   connect: (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "2" }),
   "connect-json": (baseUrl: string): Transport =>
     createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
   "connect-h1": (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "1.1" }),
   "grpc-web": (baseUrl: string): Transport => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+  /** Where the relay listens over `node:http2`. */
+  grpc: (baseUrl: string): Transport => createGrpcTransport({ baseUrl }),
 };
 
 /** How a stream ended: OK, or an error with the Fault in its details. */
