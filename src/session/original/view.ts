@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Text } from "@codemirror/state";
 import {
   type CodeEdit,
   type Comment,
@@ -36,6 +37,9 @@ interface KnownFile {
 
 type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
 
+/** A version's text where somebody holds it: so many views of one session hold its texts once. */
+export type HeldText = (path: string, version: number) => Text | undefined;
+
 /** What a step of telling brings; undefined where there was something to look at and nothing to tell. */
 export type Told = SessionMessage | undefined;
 
@@ -47,12 +51,14 @@ export type Told = SessionMessage | undefined;
 export class OriginalView {
   readonly #userId: string;
   readonly #clientId: string;
+  readonly #heldText: HeldText;
   readonly #files = new Map<string, KnownFile>();
   readonly #sent = new Map<number, SentEdit>();
   readonly #presence = new PresenceByUser();
   readonly #snapshot = new SnapshotAssembly();
 
-  constructor(userId: string, clientId: string) {
+  constructor(userId: string, clientId: string, heldText: HeldText = () => undefined) {
+    this.#heldText = heldText;
     this.#userId = userId;
     this.#clientId = clientId;
     this.#presence.sees(userId, clientId);
@@ -133,7 +139,7 @@ export class OriginalView {
     const file = this.#file(filePath);
     const { shown } = file;
     const wasTold = shown.untoldLines === 0;
-    shown.apply(changes);
+    shown.apply(changes, this.#heldText(filePath, version));
     const sent = this.#isOwn(message) ? this.#take(Number(message.clientSeq)) : undefined;
     if (sent !== undefined) {
       // It has what it wrote already, unless something came between: then it shows one of the two, nobody knows which.
@@ -177,7 +183,7 @@ export class OriginalView {
     const whole = this.#snapshot.add(part);
     if (whole === undefined) return;
     for (const [path, { version, content }] of whole.files) {
-      const shown = new ShownFile(createText(content));
+      const shown = new ShownFile(this.#heldText(path, version) ?? createText(content));
       this.#files.set(path, { shown, toldVersion: version });
       yield* tellLines({ ...message, userId: systemUserId }, path, version, shown);
     }

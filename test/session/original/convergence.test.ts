@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import type { Text } from "@codemirror/state";
 import type { SessionMessage } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { admit } from "../../../src/session/admit.ts";
-import { OriginalView } from "../../../src/session/original/view.ts";
+import { recentText } from "../../../src/session/file.ts";
+import { type HeldText, OriginalView } from "../../../src/session/original/view.ts";
 import { snapshotParts } from "../../../src/session/snapshot-parts.ts";
 import { textContent } from "../../../src/session/text.ts";
 import { edit, overWire, Random, Session, submission } from "../support.ts";
@@ -35,11 +37,11 @@ class Peer {
   clientSeq = 0;
   editedPath = "";
 
-  constructor(id: string, habit: Habit, counting: Counting) {
+  constructor(id: string, habit: Habit, counting: Counting, heldText: HeldText | undefined) {
     this.id = id;
     this.habit = habit;
     this.counting = counting;
-    this.view = new OriginalView(`user-${id}`, id);
+    this.view = new OriginalView(`user-${id}`, id, heldText);
   }
 
   write(random: Random): void {
@@ -85,7 +87,13 @@ class World {
 
   join(habit: Habit = "whole"): Peer {
     const { random } = this;
-    const peer = new Peer(`o${++this.#names}`, habit, random.pick(["told", "zero", "own", "old"]));
+    const peer = new Peer(
+      `o${++this.#names}`,
+      habit,
+      random.pick(["told", "zero", "own", "old"]),
+      // A relay holds the newest versions.
+      random.chance(0.5) ? (path, version) => heldBy(this.session, path, version) : undefined,
+    );
     if (random.chance(0.5)) {
       // Its log was trimmed: what is missing comes as a snapshot.
       const parts = [...snapshotParts(this.session.state)].map((value) =>
@@ -181,6 +189,11 @@ class World {
   #count(outcome: string): void {
     this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
   }
+}
+
+function heldBy({ state }: Session, path: string, version: number): Text | undefined {
+  const file = state.files.get(path);
+  return file === undefined ? undefined : recentText(file, version);
 }
 
 function tell(peer: Peer, messages: readonly SessionMessage[]): SessionMessage[] {
