@@ -64,11 +64,12 @@ class Peer implements Outlet {
 }
 
 let clockMs = 1_000;
-const open = (peer: Peer) =>
-  new OriginalOutlet(peer, new OriginalView("me", "mine"), {
-    now: () => clockMs,
-    defer: (run) => void setImmediate(run),
-  });
+let turns = 0;
+const defer = (run: () => void) => {
+  turns += 1;
+  setImmediate(run);
+};
+const open = (peer: Peer) => new OriginalOutlet(peer, new OriginalView("me", "mine"), { now: () => clockMs, defer });
 
 type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
 const frame = (payload: Payload, userId = "a"): Uint8Array => {
@@ -147,9 +148,11 @@ describe("the way down to a client of the original contract", () => {
     assert.equal(outlet.write(insert(1, "a line")), undefined);
     assert.equal(outlet.write(frame({ case: "ack", value: {} })), undefined);
     assert.equal(peer.writes.length, 1);
+    const [before, written] = [turns, peer.writes.length];
     const done = outlet.write(insert(2, `${many.join("\n")}\n`));
-    assert.equal(peer.writes.length, 2);
+    assert.equal(peer.writes.length, written + 1);
     await done;
+    assert.equal(turns - before, peer.writes.length - written - 1);
     assert.deepEqual(peer.lines(), [...many, "a line"]);
   });
 

@@ -61,7 +61,8 @@ export class ShownFile {
 
   /** What the client writes into this line may have been overwritten there, or have come to stand elsewhere. */
   doubt(lineNumber: number): void {
-    if (lineNumber < 1 || lineNumber > Math.max(this.#lines, this.#text.lines)) return;
+    // An edit in the range form names none.
+    if (lineNumber < 1) return;
     this.#doubtful.add(lineNumber);
     this.#widen(lineNumber, lineNumber);
   }
