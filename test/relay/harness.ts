@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
@@ -17,6 +17,8 @@ import {
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler } from "../../src/runtime/server.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const secret = new TextEncoder().encode("a secret of the tests, thirty-two bytes long");
@@ -36,27 +38,28 @@ export interface TokenOptions {
 const everything = "session:edit session:comment session:custom";
 
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog } = {}) {
+export async function startRelay(
+  options: { limits?: Partial<Limits>; log?: SessionLog; listener?: "Bun.serve" | "node:http2" } = {},
+) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
+  const limits = { ...defaultLimits, ...options.limits };
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
   const { relay, routes, drain } = await createRelay({
     log,
     bus: createLocalBus().member(),
-    limits: { ...defaultLimits, ...options.limits },
+    limits,
     now,
     newId: () => `id-${++names}-${crypto.randomUUID().slice(0, 8)}`,
     defer: (run) => void setImmediate(run),
     keys: createKeySet(imported.keys),
   });
-  const server = serveBun({
-    host: "127.0.0.1",
-    port: 0,
-    fetch: (request, bindings) => routes.fetch(request, bindings),
-  });
+  const fetch: FetchHandler = (request, bindings) => routes.fetch(request, bindings);
+  const listen = { host: "127.0.0.1", port: 0, limits, fetch };
+  const server = options.listener === "node:http2" ? await serveNode(listen) : serveBun(listen);
   const streams = new Set<Stream>();
   const token = ({
     sub = "alice",
@@ -125,12 +128,14 @@ interface Fields {
   readonly clientSeq?: bigint;
 }
 
-const transports = {
+export const transports = {
   connect: (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "2" }),
   "connect-json": (baseUrl: string): Transport =>
     createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
   "connect-h1": (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "1.1" }),
   "grpc-web": (baseUrl: string): Transport => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+  /** Where the relay listens over `node:http2`. */
+  grpc: (baseUrl: string): Transport => createGrpcTransport({ baseUrl }),
 };
 
 /** How a stream ended: OK, or an error with the Fault in its details. */
