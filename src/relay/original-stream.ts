@@ -6,6 +6,7 @@ import {
   type SessionMessage,
   type SessionMessageSchema,
 } from "../gen/codereview/v1/codereview_pb.ts";
+import { recentText } from "../session/file.ts";
 import { OriginalView } from "../session/original/view.ts";
 import { refuse } from "../session/refusal.ts";
 import { type Joined, joinSession } from "./join.ts";
@@ -35,7 +36,10 @@ export async function joinOriginal(
   sessionId: string,
 ): Promise<OriginalStream> {
   const clientId = relay.newId();
-  const view = new OriginalView(principal.userId, clientId);
+  const view = new OriginalView(principal.userId, clientId, (path, version) => {
+    const file = relay.rooms.present(sessionId)?.state.files.get(path);
+    return file === undefined ? undefined : recentText(file, version);
+  });
   const joined = await joinSession(relay, {
     sessionId,
     join: create(JoinSchema, { clientId, history: History.FULL }),

@@ -9,9 +9,11 @@ import type { Origin } from "./participant.ts";
 import type { Room } from "./room.ts";
 import { StreamVoice } from "./stream-voice.ts";
 
-/** A client of the original contract: the relay counts its messages, and the first that is refused ends its stream. */
+/**
+ * A client of the original contract: the relay counts its messages, and the first that is refused ends its stream. Its
+ * number is never used, so none of those behind it, which have the next ones, is taken.
+ */
 export class OriginalVoice extends StreamVoice {
-  readonly call = { broken: false };
   readonly #room: Room;
   readonly #view: OriginalView;
   #clientSeq = 0;

@@ -29,7 +29,7 @@ export interface Voice {
   tell(payload: RelayPayload): void;
   /** Says that a message is not taken. */
   refuse(refusal: Refusal, clientSeq: number): void;
-  /** Of whoever stops at the first refusal: a call, a client of the original contract; undefined on other streams. */
+  /** Of a call that stops at its first refusal; undefined on a stream. */
   readonly call?: { broken: boolean };
   /** Of a client of the original contract. */
   readonly original?: OriginalSender;

@@ -43,7 +43,7 @@ export class Layer<V> {
     }
   }
 
-  /** In the order in which their keys came in. */
+  /** In the order in which their keys first came in; one that was deleted meanwhile has no promised place. */
   *values(): Generator<V> {
     for (const [, value] of this.#entries()) yield value;
   }

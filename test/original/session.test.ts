@@ -182,15 +182,15 @@ describe("a client generated from the original proto", () => {
     ours.send(edit("a.ts", 1, 2, 5, "two\nthree"), { clientSeq: 2n });
     await ann.until("the text", () => ann.text("a.ts") === "1\ntwo\nthree\n4");
     assert.deepEqual(editsOf(ann).slice(4), [
-      ["ours", 2, "two", 2],
+      ["ours", 2, "two", 1],
       ["ours", 3, "three", 2],
     ]);
     ours.send(edit("a.ts", 2, 1, 1, "\nnew"), { clientSeq: 3n });
     await ann.until("the text", () => ann.text("a.ts") === "1\nnew\ntwo\nthree\n4");
     assert.deepEqual(editsOf(ann).slice(6), [
-      ["ours", 2, "new", 3],
-      ["ours", 3, "two", 3],
-      ["ours", 4, "three", 3],
+      ["ours", 2, "new", 2],
+      ["ours", 3, "two", 2],
+      ["ours", 4, "three", 2],
       ["ours", 5, "4", 3],
     ]);
     ours.send(edit("a.ts", 3, 0, 6, ""), { clientSeq: 4n });

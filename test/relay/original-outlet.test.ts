@@ -3,6 +3,8 @@ import { describe, test } from "node:test";
 import { create, fromBinary, fromJsonString, type MessageInitShape } from "@bufbuild/protobuf";
 import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { OriginalOutlet } from "../../src/relay/original-outlet.ts";
+import { Reader } from "../../src/relay/reader.ts";
+import { Ring } from "../../src/relay/ring.ts";
 import type { FrameForm, Outlet } from "../../src/relay/stream.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
@@ -62,11 +64,12 @@ class Peer implements Outlet {
 }
 
 let clockMs = 1_000;
-const open = (peer: Peer) =>
-  new OriginalOutlet(peer, new OriginalView("me", "mine"), {
-    now: () => clockMs,
-    defer: (run) => void setImmediate(run),
-  });
+let turns = 0;
+const defer = (run: () => void) => {
+  turns += 1;
+  setImmediate(run);
+};
+const open = (peer: Peer) => new OriginalOutlet(peer, new OriginalView("me", "mine"), { now: () => clockMs, defer });
 
 type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
 const frame = (payload: Payload, userId = "a"): Uint8Array => {
@@ -98,6 +101,39 @@ describe("the way down to a client of the original contract", () => {
     for (const { length } of peer.writes) assert.ok(length < 64 * 1024 + 100, `${length} bytes`);
   });
 
+  test("OC16 whoever takes a piece now and then is slow, and not gone", async () => {
+    const peer = new Peer(true);
+    const ring = new Ring(1 << 20);
+    const reader = new Reader({
+      outlet: open(peer),
+      source: {
+        ring,
+        head: 1,
+        readLog: async () => assert.fail("it is in the ring"),
+        conflated: () => [],
+        encode: (payload) => frame(payload),
+      },
+      key: "mine/me",
+      ackFrom: Number.POSITIVE_INFINITY,
+      snapshot: undefined,
+      fromSeq: 2,
+      now: () => clockMs,
+      fail: (error) => assert.fail(String(error)),
+    });
+    reader.welcome({ case: "welcome", value: {} });
+    const record = insert(1, many.join("\n"));
+    ring.append({ frame: record, seq: 2, head: 2, sender: "c/a", clientSeq: 1, timestampMs: 0, version: 1 });
+    reader.pump();
+    let pieces = 0;
+    for (; reader.blockedSinceMs !== undefined; pieces++) {
+      assert.equal(reader.blockedSinceMs, clockMs);
+      clockMs += 20_000;
+      await peer.goOn();
+    }
+    assert.ok(pieces > 10 && reader.drained);
+    assert.deepEqual(peer.lines(), many);
+  });
+
   test("OC16 a line is never cut, however long it is", async () => {
     const peer = new Peer(false);
     const long = "x".repeat(300_000);
@@ -112,9 +148,11 @@ describe("the way down to a client of the original contract", () => {
     assert.equal(outlet.write(insert(1, "a line")), undefined);
     assert.equal(outlet.write(frame({ case: "ack", value: {} })), undefined);
     assert.equal(peer.writes.length, 1);
+    const [before, written] = [turns, peer.writes.length];
     const done = outlet.write(insert(2, `${many.join("\n")}\n`));
-    assert.equal(peer.writes.length, 2);
+    assert.equal(peer.writes.length, written + 1);
     await done;
+    assert.equal(turns - before, peer.writes.length - written - 1);
     assert.deepEqual(peer.lines(), [...many, "a line"]);
   });
 

@@ -53,6 +53,24 @@ describe("layer", () => {
 });
 
 describe("trail", () => {
+  test("OR1 values come in the order in which their keys came in, a fork's behind its parent's", () => {
+    const layer = Layer.create<number>();
+    layer.set("z", 1);
+    layer.set("a", 2);
+    const fork = layer.fork();
+    fork.set("m", 3);
+    fork.set("z", 4);
+    assert.deepEqual(
+      [[...layer.values()], [...fork.values()]],
+      [
+        [1, 2],
+        [4, 2, 3],
+      ],
+    );
+    fork.merge();
+    assert.deepEqual([...layer.values()], [4, 2, 3]);
+  });
+
   test("OR2 a trail holds at least the newest it is asked to keep, and a bounded number of them", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 40 }), fc.nat(200), (keep, count) => {

@@ -46,11 +46,11 @@ export class ShownFile {
     if (lineNumber === this.#lines + 1) this.#lines = lineNumber;
   }
 
-  /** One more record of the log: `changes` of the text. */
-  apply(changes: readonly Change[]): void {
+  /** One more record of the log: `changes` of the text, after which it is `held`, where somebody holds it already. */
+  apply(changes: readonly Change[], held?: Text): void {
     const before = this.#text;
     const set = changeSet(before.length, changes);
-    const after = set.apply(before);
+    const after = held ?? set.apply(before);
     this.#text = after;
     set.iterChangedRanges((_fromA, _toA, from, to) => {
       this.#widen(after.lineAt(from).number, after.lineAt(to).number);
@@ -61,7 +61,8 @@ export class ShownFile {
 
   /** What the client writes into this line may have been overwritten there, or have come to stand elsewhere. */
   doubt(lineNumber: number): void {
-    if (lineNumber < 1 || lineNumber > Math.max(this.#lines, this.#text.lines)) return;
+    // An edit in the range form names none.
+    if (lineNumber < 1) return;
     this.#doubtful.add(lineNumber);
     this.#widen(lineNumber, lineNumber);
   }

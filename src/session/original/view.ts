@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Text } from "@codemirror/state";
 import {
   type CodeEdit,
   type Comment,
@@ -12,7 +13,7 @@ import { assertNever } from "../reasons.ts";
 import { SnapshotAssembly } from "../snapshot-parts.ts";
 import { createText, lineBreak } from "../text.ts";
 import { PresenceByUser } from "./presence-by-user.ts";
-import { ShownFile } from "./shown-file.ts";
+import { ShownFile, type ToldLine } from "./shown-file.ts";
 
 /** The name under which the relay speaks for itself, as the original service does. */
 export const systemUserId = "system";
@@ -30,11 +31,19 @@ interface SentEdit {
 
 interface KnownFile {
   readonly shown: ShownFile;
-  /** The newest version that the client did not make itself, or that it was told of: 0 = none. */
+  /** The newest that the client was told. */
   toldVersion: number;
+  /**
+   * A client that writes on this version, or a newer one, has heard all that it was told of the file. Infinite: nobody
+   * can know, since it may count a version that came back to it as its own edit's and name it before it hears of it.
+   */
+  heardFrom: number;
 }
 
 type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
+
+/** A version's text where somebody holds it: so many views of one session hold its texts once. */
+export type HeldText = (path: string, version: number) => Text | undefined;
 
 /** What a step of telling brings; undefined where there was something to look at and nothing to tell. */
 export type Told = SessionMessage | undefined;
@@ -47,12 +56,14 @@ export type Told = SessionMessage | undefined;
 export class OriginalView {
   readonly #userId: string;
   readonly #clientId: string;
+  readonly #heldText: HeldText;
   readonly #files = new Map<string, KnownFile>();
   readonly #sent = new Map<number, SentEdit>();
   readonly #presence = new PresenceByUser();
   readonly #snapshot = new SnapshotAssembly();
 
-  constructor(userId: string, clientId: string) {
+  constructor(userId: string, clientId: string, heldText: HeldText = () => undefined) {
+    this.#heldText = heldText;
     this.#userId = userId;
     this.#clientId = clientId;
     this.#presence.sees(userId, clientId);
@@ -119,7 +130,7 @@ export class OriginalView {
   }
 
   #file(path: string): KnownFile {
-    const known = this.#files.get(path) ?? { shown: new ShownFile(), toldVersion: 0 };
+    const known = this.#files.get(path) ?? { shown: new ShownFile(), toldVersion: 0, heardFrom: 0 };
     this.#files.set(path, known);
     return known;
   }
@@ -133,19 +144,20 @@ export class OriginalView {
     const file = this.#file(filePath);
     const { shown } = file;
     const wasTold = shown.untoldLines === 0;
-    shown.apply(changes);
+    shown.apply(changes, this.#heldText(filePath, version));
     const sent = this.#isOwn(message) ? this.#take(Number(message.clientSeq)) : undefined;
     if (sent !== undefined) {
       // It has what it wrote already, unless something came between: then it shows one of the two, nobody knows which.
-      const isAsWritten = wasTold && sent.isOneLine && sent.version >= file.toldVersion && shown.isWhole;
+      const isAsWritten = wasTold && sent.isOneLine && sent.version >= file.heardFrom && shown.isWhole;
       if (isAsWritten) return shown.accept();
       shown.doubt(sent.lineNumber);
     }
     // Else the client would never learn of a version on which alone it can write the file anew.
     if (deleted) shown.doubt(1);
-    file.toldVersion = version;
+    const isCountable = sent !== undefined && sent.version + 1 >= version;
+    file.heardFrom = isCountable ? Number.POSITIVE_INFINITY : version;
     if (!isLast && shown.untoldLines > patientLines) return;
-    yield* tellLines(message, filePath, version, shown);
+    yield* tellLines(message, filePath, version, file);
   }
 
   /** What the client sent under this number. */
@@ -177,22 +189,36 @@ export class OriginalView {
     const whole = this.#snapshot.add(part);
     if (whole === undefined) return;
     for (const [path, { version, content }] of whole.files) {
-      const shown = new ShownFile(createText(content));
-      this.#files.set(path, { shown, toldVersion: version });
-      yield* tellLines({ ...message, userId: systemUserId }, path, version, shown);
+      const shown = new ShownFile(this.#heldText(path, version) ?? createText(content));
+      const file = { shown, toldVersion: 0, heardFrom: version };
+      this.#files.set(path, file);
+      yield* tellLines({ ...message, userId: systemUserId }, path, version, file);
     }
     for (const comment of whole.comments) yield tellComment({ ...message, timestamp: comment.timestamp }, comment);
   }
 }
 
-function* tellLines(from: From, filePath: string, version: number, shown: ShownFile): Generator<Told> {
-  for (const line of shown.tell()) {
-    if (line === undefined) yield undefined;
-    else {
-      const { number: lineNumber, content } = line;
-      yield tellAs(from, { case: "edit", value: { filePath, lineNumber, content, version } });
+/**
+ * What the client does not show yet. Before the last line it has not got the version: until then it writes, if it does,
+ * on the one that it was told before.
+ */
+function* tellLines(from: From, filePath: string, version: number, file: KnownFile): Generator<Told> {
+  let next: ToldLine | undefined;
+  const tellNext = (version: number): Told => {
+    if (next === undefined) return undefined;
+    const { number: lineNumber, content } = next;
+    return tellAs(from, { case: "edit", value: { filePath, lineNumber, content, version } });
+  };
+  for (const line of file.shown.tell()) {
+    if (line === undefined) {
+      yield undefined;
+    } else {
+      yield tellNext(file.toldVersion);
+      next = line;
     }
   }
+  yield tellNext(version);
+  file.toldVersion = version;
 }
 
 /** As its author's, whoever changed it last; a deleted one has no text. */

@@ -9,6 +9,7 @@ import {
 } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { OriginalView } from "../../../src/session/original/view.ts";
 
+import { createText } from "../../../src/session/text.ts";
 import { nameOf } from "../support.ts";
 
 type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
@@ -49,13 +50,13 @@ function briefly({ userId, payload }: SessionMessage): string {
 describe("what a client of the original contract is told", () => {
   test("OC4 the lines that differ, and no other", () => {
     const told = new Told();
-    assert.deepEqual(told.of(from("a", change(1, 0, 0, "1\n\n\n4"))), ["1:1=1", "1:2=", "1:3=", "1:4=4"]);
+    assert.deepEqual(told.of(from("a", change(1, 0, 0, "1\n\n\n4"))), ["0:1=1", "0:2=", "0:3=", "1:4=4"]);
     assert.deepEqual(told.of(from("a", change(2, 1, 1, "!"))), ["2:1=1!"]);
     // A line more: the empty ones are as before.
-    assert.deepEqual(told.of(from("a", change(3, 2, 2, "\n"))), ["3:4=", "3:5=4"]);
+    assert.deepEqual(told.of(from("a", change(3, 2, 2, "\n"))), ["2:4=", "3:5=4"]);
     // A line less: what is gone is empty.
-    assert.deepEqual(told.of(from("a", change(4, 2, 3, ""))), ["4:4=4", "4:5="]);
-    assert.deepEqual(told.of(from("a", change(5, 5, 6, "four\nfive"))), ["5:4=four", "5:5=five"]);
+    assert.deepEqual(told.of(from("a", change(4, 2, 3, ""))), ["3:4=4", "4:5="]);
+    assert.deepEqual(told.of(from("a", change(5, 5, 6, "four\nfive"))), ["4:4=four", "5:5=five"]);
     assert.deepEqual(told.of(from("a", change(6, 0, 0, ""))), []);
   });
 
@@ -67,7 +68,7 @@ describe("what a client of the original contract is told", () => {
       { from: 3, to: 5, insert: "" },
     ];
     const both = from("a", { case: "edit", value: { filePath: "a.ts", version: 2, changes } });
-    assert.deepEqual(told.of(both), ["2:1=0", "2:2=1", "2:3=2"]);
+    assert.deepEqual(told.of(both), ["1:1=0", "1:2=1", "2:3=2"]);
   });
 
   test("OC4 a new file is told, also an empty one; a deleted one is empty lines, and its version is told", () => {
@@ -78,12 +79,12 @@ describe("what a client of the original contract is told", () => {
       value: { filePath: "a.ts", version: 2, deleted: true, changes: [{ from: 0, to: 0, insert: "" }] },
     };
     assert.deepEqual(told.of(from("a", deleted)), ["2:1="]);
-    assert.deepEqual(told.of(from("a", change(3, 0, 0, "x\ny"))), ["3:1=x", "3:2=y"]);
+    assert.deepEqual(told.of(from("a", change(3, 0, 0, "x\ny"))), ["2:1=x", "3:2=y"]);
     const again: Payload = {
       case: "edit",
       value: { filePath: "a.ts", version: 4, deleted: true, changes: [{ from: 0, to: 3, insert: "" }] },
     };
-    assert.deepEqual(told.of(from("a", again)), ["4:1=", "4:2="]);
+    assert.deepEqual(told.of(from("a", again)), ["3:1=", "4:2="]);
     assert.equal(told.view.linesShown("a.ts"), 2);
     assert.equal(told.view.linesShown("b.ts"), 0);
   });
@@ -111,10 +112,10 @@ describe("what a client of the original contract is told", () => {
     const told = new Told();
     assert.deepEqual(told.own(1, { lineNumber: 1, content: "1", version: 0 }, change(1, 0, 0, "1")), []);
     assert.deepEqual(told.own(2, { lineNumber: 2, content: "2", version: 0 }, change(2, 1, 1, "\n2")), []);
-    assert.deepEqual(told.of(from("a", change(3, 0, 0, "0\n"))), ["3:1=0", "3:2=1", "3:3=2"]);
+    assert.deepEqual(told.of(from("a", change(3, 0, 0, "0\n"))), ["0:1=0", "0:2=1", "3:3=2"]);
     // Made on 2: of its line 1 nobody knows what it shows.
     assert.deepEqual(told.own(3, { lineNumber: 1, content: "one", version: 2 }, change(4, 2, 3, "one")), [
-      "4:1=0",
+      "3:1=0",
       "4:2=one",
     ]);
     // Made on 3: it has not been told of 4, which was its own, but came back.
@@ -123,14 +124,69 @@ describe("what a client of the original contract is told", () => {
     assert.deepEqual(told.own(6, { lineNumber: 3, content: "due", version: 5 }, change(7, 6, 10, "due")), []);
   });
 
+  test("OC6 where it stands elsewhere than it was written, that is mended, also behind the last line", () => {
+    const told = new Told();
+    told.of(from("a", change(1, 0, 0, "1\n2\n3")));
+    told.view.sent(1, create(CodeEditSchema, { filePath: "a.ts", lineNumber: 4, content: "x", version: 1 }));
+    assert.equal(told.view.linesShown("a.ts"), 4);
+    assert.deepEqual(told.of(from("a", change(2, 0, 2, ""))), ["1:1=2", "1:2=3", "2:3="]);
+    const record = from("me", change(3, 3, 3, "\nx"), { clientId: "mine", clientSeq: 1n });
+    assert.deepEqual(told.of(record), ["2:3=x", "3:4="]);
+    // And no more than once.
+    assert.deepEqual(told.of(from("a", change(4, 0, 0, "\n"))), ["3:1=", "3:2=2", "3:3=3", "4:4=x"]);
+    // One in the range form names no line.
+    assert.deepEqual(told.own(2, { lineNumber: 0, content: "", version: 3 }, change(5, 0, 0, "one")), ["5:1=one"]);
+  });
+
   test("OC6 one with a line break comes back, and so does one of the same user's other device", () => {
     const told = new Told();
     assert.deepEqual(told.own(1, { lineNumber: 1, content: "1", version: 0 }, change(1, 0, 0, "1")), []);
     assert.deepEqual(told.own(2, { lineNumber: 1, content: "a\nb", version: 1 }, change(2, 0, 1, "a\nb")), [
-      "2:1=a",
+      "0:1=a",
       "2:2=b",
     ]);
     assert.deepEqual(told.of(from("me", change(3, 0, 1, "c"))), ["3:1=c"]);
+    assert.deepEqual(told.of(from("a", change(4, 0, 1, "d"), { clientId: "mine" })), ["4:1=d"]);
+    // Also where it shows as many lines as there are, since one was removed.
+    const shorter = new Told();
+    shorter.of(from("a", change(1, 0, 0, "1\n2\n3")));
+    shorter.of(from("a", change(2, 3, 5, "")));
+    const record = change(3, 0, 1, "a\nb");
+    assert.deepEqual(shorter.own(1, { lineNumber: 1, content: "a\nb", version: 2 }, record), [
+      "2:1=a",
+      "2:2=b",
+      "3:3=2",
+    ]);
+    // It may count that as its own 3, and not have heard it: what it writes on it comes back, until others have written.
+    assert.deepEqual(shorter.own(2, { lineNumber: 1, content: "A", version: 3 }, change(4, 0, 1, "A")), ["4:1=A"]);
+    assert.deepEqual(shorter.own(3, { lineNumber: 1, content: "B", version: 4 }, change(5, 0, 1, "B")), ["5:1=B"]);
+    shorter.of(from("a", change(6, 2, 3, "x")));
+    assert.deepEqual(shorter.own(4, { lineNumber: 1, content: "C", version: 6 }, change(7, 0, 1, "C")), []);
+  });
+
+  test("OC6 one that is not one past the last line of what it shows comes back with what it lacks", () => {
+    const told = new Told();
+    assert.deepEqual(told.own(1, { lineNumber: 2, content: "x", version: 0 }, change(1, 0, 0, "\nx")), [
+      "0:1=",
+      "1:2=x",
+    ]);
+  });
+
+  test("OC6 one that comes with others' edits, of which it was not told yet, comes back with them", () => {
+    const told = new Told();
+    const lines = Array.from({ length: 100 }, (_, index) => `${index}`).join("\n");
+    told.view.sent(1, create(CodeEditSchema, { filePath: "a.ts", lineNumber: 1, content: "own", version: 2 }));
+    const both = told.of(
+      from("a", change(1, 0, 0, lines)),
+      from("me", change(2, 0, 1, "own"), { clientId: "mine", clientSeq: 1n }),
+    );
+    assert.deepEqual([both.length, both[0], both.at(-1)], [100, "0:1=own", "2:100=99"]);
+  });
+
+  test("OC4 a text that somebody holds is taken as it is", () => {
+    const view = new OriginalView("me", "mine", (path, version) => createText(`${path} ${version}`));
+    const told = [...view.tell([from("a", change(1, 0, 0, "x"))])].filter((one) => one !== undefined);
+    assert.deepEqual(told.map(briefly), ["1:1=a.ts 1"]);
   });
 
   test("OC6 no comment, cursor or presence of its own", () => {
