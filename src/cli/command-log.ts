@@ -32,6 +32,8 @@ export function createLogCommand(): Command {
     .addOption(dataDirOption())
     .action((session: string, options: Omit<LogOptions, "session">) => {
       requireIdentity(command, options);
+      const { from, to } = options;
+      if (to !== 0 && from > to) command.error(`error: --from ${from} is after --to ${to}: there is nothing between`);
       return runLog({ ...options, session });
     });
   return withExample(command, "npx baton log demo --from 1 --follow --sub alice");

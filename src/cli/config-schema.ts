@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { runtimeNames } from "../runtime/this-runtime.ts";
 import { defaultLimits } from "../session/limits.ts";
+import { defaultDataDir } from "./data-folder.ts";
 import { isHost } from "./hosts.ts";
 import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
@@ -53,7 +54,7 @@ export const configSchema = z.strictObject({
   BATON_DATA_DIR: z
     .string()
     .refine((path) => !controlCharacter.test(path), { error: "must be a path without control characters" })
-    .default("./data"),
+    .default(defaultDataDir),
   BATON_LOG: z
     .enum(logEngines, { error: "must be sqlite or memory, the logs that this version has; leave it out for sqlite" })
     .default("sqlite"),

@@ -1,7 +1,25 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { ConfigurationError } from "./configuration-error.ts";
+
+export const defaultDataDir = "./data";
+
+/**
+ * Where a key is to be read that a relay made: throws a `ConfigurationError` where the folder is not there, since a key
+ * made in it would sign what no relay takes. The default one may be missing, before the first start.
+ */
+export async function requireDataFolder(dataDir: string): Promise<void> {
+  if (dataDir === resolve(defaultDataDir)) return;
+  try {
+    await stat(dataDir);
+  } catch (cause) {
+    throw new ConfigurationError(
+      `there is no data folder ${dataDir}; give the one of the relay (--data-dir, BATON_DATA_DIR), or start one there`,
+      { cause },
+    );
+  }
+}
 
 /** Only the relay's own user reads what is in it: the development key, and what people wrote. */
 const folderMode = 0o700;

@@ -68,7 +68,7 @@ export const jwksUrlSchema = z.string().transform((text, context) => {
 
 const maxKeyFileBytes = 64 * 1024;
 
-/** Undefined: it cannot be read, or is larger than any key. */
+/** Undefined: there is no readable file of at most 64 KiB. */
 export async function readKeyFile(path: string): Promise<string | undefined> {
   try {
     const { size } = await stat(path);

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { createAdminCommand } from "./command-admin.ts";
 import { createCheckCommand } from "./command-check.ts";
 import { createJoinCommand } from "./command-join.ts";
 import { createLogCommand } from "./command-log.ts";
@@ -18,9 +19,13 @@ export function createProgram(): Command {
     createTokenCommand(),
     createJoinCommand(),
     createLogCommand(),
+    createAdminCommand(),
     createCheckCommand(),
   ];
-  for (const command of commands) program.addCommand(configure(command));
+  for (const command of commands) {
+    program.addCommand(configure(command));
+    for (const part of command.commands) configure(part);
+  }
   return withExample(program, "npx baton start");
 }
 

@@ -4,13 +4,14 @@ import { createConnectTransport as createFetchTransport } from "@connectrpc/conn
 import type { Carriage } from "../client/carriage.ts";
 import { bidiCarriage } from "../client/carriage-bidi.ts";
 import { splitCarriage } from "../client/carriage-split.ts";
-import { CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
+import { AdminService, CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever } from "../session/reasons.ts";
 
 export const carriageKinds = ["bidi", "split"] as const;
 export type CarriageKind = (typeof carriageKinds)[number];
 
 export type RelayClient = Client<typeof CodeReviewService>;
+export type AdminClient = Client<typeof AdminService>;
 
 /** Calls of a relay over a connection of their own, with what closes it. */
 interface OwnConnection {
@@ -67,4 +68,8 @@ function connect(url: string): OwnConnection {
 /** Calls over `fetch`: all but streams both ways. */
 export function createRelayClient(url: string): RelayClient {
   return createClient(CodeReviewService, createFetchTransport({ baseUrl: url, useBinaryFormat: true }));
+}
+
+export function createAdminClient(url: string): AdminClient {
+  return createClient(AdminService, createFetchTransport({ baseUrl: url, useBinaryFormat: true }));
 }

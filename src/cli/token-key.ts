@@ -3,6 +3,7 @@ import type { DevelopmentClaims } from "../auth/sign.ts";
 import { StartError } from "../runtime/start-error.ts";
 import type { Config } from "./config.ts";
 import { ConfigurationError } from "./configuration-error.ts";
+import { requireDataFolder } from "./data-folder.ts";
 import { readKeyFile } from "./key-settings.ts";
 import { openKeys } from "./signing-keys.ts";
 
@@ -15,6 +16,7 @@ export interface TokenKeyOptions {
 /** What `baton token` signs with: the key that is named, or else the configured secret or the development key. */
 export async function openTokenKey(config: Config, { key: path, alg }: TokenKeyOptions) {
   if (path === undefined) {
+    if (config.key.kind === "development") await requireDataFolder(config.dataDir);
     const { secret } = await openKeys(config);
     if (secret !== undefined) return secret;
     throw new ConfigurationError(

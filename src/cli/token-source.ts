@@ -3,6 +3,7 @@ import { signDevelopmentToken } from "../auth/sign.ts";
 import type { TokenSource } from "../client/session-connection.ts";
 import { requireConfig } from "./config.ts";
 import { ConfigurationError } from "./configuration-error.ts";
+import { requireDataFolder } from "./data-folder.ts";
 import { openKeys } from "./signing-keys.ts";
 import { configuredClaims } from "./token-key.ts";
 
@@ -24,6 +25,7 @@ export async function openTokenSource(options: TokenSourceOptions): Promise<Toke
   if (token !== undefined) return async (need) => (need === "join" ? token : undefined);
   if (sub === undefined) throw new TypeError("either a user or a token is given");
   const config = await requireConfig(process.env, { dataDir });
+  if (config.key.kind === "development") await requireDataFolder(config.dataDir);
   const { secret } = await openKeys(config);
   if (secret === undefined) {
     throw new ConfigurationError(

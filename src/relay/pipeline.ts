@@ -88,6 +88,11 @@ export class Pipeline {
     return this.#sequencer.claimOf(key);
   }
 
+  /** Forgets the claims that were not heard of for long. */
+  forgetClaims(nowMs: number): void {
+    this.#sequencer.forgetClaims(nowMs);
+  }
+
   /** Resolves when nothing that was submitted is unanswered. */
   async settled(): Promise<void> {
     if (this.idle) return;

@@ -2,17 +2,19 @@ import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import { concat } from "./concat.ts";
-import { readFromLog } from "./feed-log.ts";
+import { type LogPiece, readFromLog } from "./feed-log.ts";
 import { RingFeed } from "./feed-ring.ts";
 import { ackPayload, type RelayPayload } from "./payload.ts";
 import { ReaderFrames } from "./reader-frames.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import type { Outlet } from "./stream.ts";
 
-/** What it is fed from. Behind each of the first two comes the next. */
+/** What it is fed from, and from which record on. Behind each but the last comes the next; a piece of the log, many times. */
 type Feed =
-  | { readonly kind: "snapshot"; readonly parts: Iterator<Snapshot>; readonly nextSeq: number }
-  | { readonly kind: "log"; readonly nextSeq: number; readonly reading: boolean }
+  | { readonly kind: "snapshot"; readonly nextSeq: number; readonly parts: Iterator<Snapshot> }
+  | { readonly kind: "log"; readonly nextSeq: number }
+  | { readonly kind: "log-reading"; readonly nextSeq: number }
+  | { readonly kind: "log-read"; readonly nextSeq: number; readonly piece: LogPiece }
   | { readonly kind: "ring" };
 
 /** Bytes of answers that may wait for a reader that is behind. */
@@ -62,7 +64,7 @@ export class Reader {
     this.#fail = options.fail;
     this.#feed =
       snapshot === undefined
-        ? { kind: "log", nextSeq: fromSeq, reading: false }
+        ? { kind: "log", nextSeq: fromSeq }
         : { kind: "snapshot", parts: snapshot, nextSeq: fromSeq };
   }
 
@@ -159,21 +161,26 @@ export class Reader {
     switch (feed.kind) {
       case "snapshot": {
         const part = feed.parts.next();
-        if (part.done === true) this.#feed = { kind: "log", nextSeq: feed.nextSeq, reading: false };
+        if (part.done === true) this.#feed = { kind: "log", nextSeq: feed.nextSeq };
         else this.#write(this.#source.encode({ case: "snapshot", value: part.value }, this.outlet.form));
         return true;
       }
       case "log":
-        if (feed.reading) return false;
         if (this.#ring.enter(feed.nextSeq)) {
           this.#feed = { kind: "ring" };
           return true;
         }
         this.#readLog(feed.nextSeq);
         return false;
+      case "log-reading":
+        return false;
+      case "log-read":
+        this.#feed = { kind: "log", nextSeq: feed.piece.nextSeq };
+        this.#write(feed.piece.bytes);
+        return true;
       case "ring":
         if (this.#ring.isAtEnd) return false;
-        if (this.#ring.isBehind) this.#feed = { kind: "log", nextSeq: this.#ring.nextSeq, reading: false };
+        if (this.#ring.isBehind) this.#feed = { kind: "log", nextSeq: this.#ring.nextSeq };
         else this.#ring.follow();
         return true;
       default:
@@ -181,13 +188,12 @@ export class Reader {
     }
   }
 
-  #readLog(from: number): void {
-    this.#feed = { kind: "log", nextSeq: from, reading: true };
-    readFromLog(this.#source, this.#frames, from).then(
-      ({ bytes, nextSeq }) => {
-        if (this.#ended) return;
-        this.#feed = { kind: "log", nextSeq, reading: false };
-        this.#write(bytes);
+  #readLog(nextSeq: number): void {
+    this.#feed = { kind: "log-reading", nextSeq };
+    readFromLog(this.#source, this.#frames, nextSeq).then(
+      (piece) => {
+        // An answer may have been written meanwhile, and the outlet be full: the piece waits its turn.
+        this.#feed = { kind: "log-read", nextSeq, piece };
         this.pump();
       },
       (error: unknown) => {

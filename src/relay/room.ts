@@ -196,8 +196,9 @@ export class Room {
     this.pipeline.end(error);
   }
 
-  /** Forgets the ephemerals that nobody can be behind of. */
-  prune(): void {
+  /** Forgets the ephemerals that nobody can be behind of, and the claims that were not heard of for long. */
+  prune(nowMs: number): void {
+    this.pipeline.forgetClaims(nowMs);
     this.#ephemerals.forgetBefore(this.ring.first);
   }
 

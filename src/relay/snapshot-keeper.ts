@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { BatonError } from "../session/reasons.ts";
-import { encodeSnapshot } from "../session/snapshot.ts";
+import { encodeSnapshot, forgetClients } from "../session/snapshot.ts";
 import type { SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 
@@ -54,7 +54,9 @@ export class SnapshotKeeper {
     this.#records = 0;
     this.#bytes = 0;
     try {
-      const bytes = encodeSnapshot(this.#state, now(), limits);
+      const nowMs = now();
+      forgetClients(this.#state, nowMs, limits);
+      const bytes = encodeSnapshot(this.#state, nowMs, limits);
       this.#lastSnapshotBytes = bytes.length;
       await log.putSnapshot(sessionId, epoch, { seq, bytes });
       await this.#thin(seq);

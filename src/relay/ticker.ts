@@ -27,7 +27,7 @@ export function tick(relay: Relay): void {
       else remind(relay, participant, nowMs);
     }
     room.tell(room.roster.tick(nowMs));
-    room.prune();
+    room.prune(nowMs);
   }
   relay.rooms.sweep(nowMs);
 }

@@ -7,7 +7,7 @@ import type { BodyEnd, BodySink, BodySource } from "../relay/wire/body.ts";
  */
 export function readBody(incoming: Readable): ReadableStream<Uint8Array> {
   /** A quiet stream holds nothing of a body that is over, and nothing that comes later touches it. */
-  let letGo: () => void;
+  let letGo = () => {};
   return new ReadableStream<Uint8Array>({
     start(controller) {
       const take = (chunk: Uint8Array) => {

@@ -60,7 +60,10 @@ export class Sequencer<O> {
   #inFlight: InFlight<O> | undefined;
   #conflicts = 0;
   /** The newest claim of each client: what was submitted under an older one is forgotten. */
-  readonly #claims = new Map<string, number>();
+  #claims = new Map<string, number>();
+  /** Those that were noted before `#claimsSinceMs`, and not again since. */
+  #olderClaims: ReadonlyMap<string, number> = new Map();
+  #claimsSinceMs: number | undefined;
 
   constructor(state: SessionState, limits: Limits) {
     this.state = state;
@@ -145,12 +148,25 @@ export class Sequencer<O> {
    * log is the judge.
    */
   supersede(key: string, generation: number): void {
-    this.#claims.set(key, Math.max(generation, this.#claims.get(key) ?? 0));
+    this.#claims.set(key, Math.max(generation, this.claimOf(key)));
+  }
+
+  /**
+   * Forgets claims that were not heard of for long: at least as long as clients are remembered, at most twice that. The
+   * log still knows them, so what comes under an older one is refused all the same.
+   */
+  forgetClaims(nowMs: number): void {
+    const sinceMs = Math.min(this.#claimsSinceMs ?? nowMs, nowMs);
+    const isDue = nowMs - sinceMs >= this.#limits.clientTtlMs;
+    this.#claimsSinceMs = isDue ? nowMs : sinceMs;
+    if (!isDue) return;
+    this.#olderClaims = this.#claims;
+    this.#claims = new Map();
   }
 
   /** The newest claim of a client that is known here; 0 = none. */
   claimOf(key: string): number {
-    return this.#claims.get(key) ?? 0;
+    return this.#claims.get(key) ?? this.#olderClaims.get(key) ?? 0;
   }
 
   /** The log knows newer claims of some of the batch's clients (told by `supersede`): the others' messages gather again. */
@@ -180,7 +196,7 @@ export class Sequencer<O> {
 
   #dropSuperseded(): readonly Answer<O>[] {
     const isOld = ({ submission: { userId, clientId, generation } }: Pending<O>) =>
-      generation < (this.#claims.get(clientKey(userId, clientId)) ?? 0);
+      generation < this.claimOf(clientKey(userId, clientId));
     const dropped = this.#gathered.filter(isOld);
     if (dropped.length === 0) return [];
     this.#gathered = this.#gathered.filter((pending) => !isOld(pending));

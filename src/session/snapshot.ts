@@ -17,10 +17,6 @@ const maxClients = 10_000;
 export function encodeSnapshot(state: SessionState, nowMs: number, limits: Limits): Uint8Array {
   const files = [...state.files.values()];
   const present = files.filter((file) => !file.deleted);
-  const clients = [...state.clients.values()]
-    .filter((client) => client.lastUsedMs > nowMs - limits.clientTtlMs)
-    .sort((a, b) => b.lastUsedMs - a.lastUsedMs)
-    .slice(0, maxClients);
   return toBinary(
     SessionSnapshotSchema,
     create(SessionSnapshotSchema, {
@@ -36,10 +32,28 @@ export function encodeSnapshot(state: SessionState, nowMs: number, limits: Limit
       deletedFiles: files
         .filter((file) => file.deleted)
         .map((file) => ({ filePath: file.path, version: file.version })),
-      clients: clients.map(encodeClient),
+      clients: rememberedClients(state, nowMs, limits).map(encodeClient),
       hasDocument: state.hasDocument,
     }),
   );
+}
+
+/**
+ * Forgets the clients that a snapshot made now leaves out. A room that lives on then knows what one that starts from the
+ * snapshot knows, and does not gather everybody who ever wrote.
+ */
+export function forgetClients(state: SessionState, nowMs: number, limits: Limits): void {
+  const remembered = new Set(rememberedClients(state, nowMs, limits));
+  for (const client of [...state.clients.values()]) {
+    if (!remembered.has(client)) state.clients.delete(clientKey(client.userId, client.clientId));
+  }
+}
+
+function rememberedClients(state: SessionState, nowMs: number, limits: Limits): readonly ClientEntry[] {
+  return [...state.clients.values()]
+    .filter((client) => client.lastUsedMs > nowMs - limits.clientTtlMs)
+    .sort((a, b) => b.lastUsedMs - a.lastUsedMs)
+    .slice(0, maxClients);
 }
 
 /** The state that a stored snapshot tells. What its clients sent before is known by number alone, not by place. */

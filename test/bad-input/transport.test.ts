@@ -98,7 +98,7 @@ for (const way of ways) {
     }
 
     test("WR4 a message behind what would end a stream is not read, nor is a second end", async () => {
-      const token = await relay.token();
+      const token = await relay.token({ sessions: ["ended"] });
       const join = encode(way, schemaOf("collaborativeSession"), {
         sessionId: "ended",
         payload: { case: "join", value: {} },
@@ -113,11 +113,10 @@ for (const way of ways) {
         const body = Buffer.concat([envelope(join), end, ...rest]);
         const answer = await call(relay.url, way, {
           method: "collaborativeSession",
-          token: await relay.token({ sessions: ["ended"] }),
+          token,
           body,
         });
         assert.equal(reasonOf(answer), "MALFORMED");
-        assert.ok(token.length > 0);
       }
       assert.equal((await relay.log.describe("ended"))?.head ?? 0, 0);
     });

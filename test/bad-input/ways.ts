@@ -22,6 +22,8 @@ export interface Way {
   readonly name: string;
   readonly protocol: "connect" | "grpc-web";
   readonly form: Form;
+  /** Whole bodies go in base64, each frame padded by itself or not. */
+  readonly base64?: true;
   readonly streamType: string;
   readonly unaryType: string;
 }
@@ -54,6 +56,14 @@ export const ways: readonly Way[] = [
     form: "json",
     streamType: "application/grpc-web+json",
     unaryType: "application/grpc-web+json",
+  },
+  {
+    name: "gRPC-Web text",
+    protocol: "grpc-web",
+    form: "binary",
+    base64: true,
+    streamType: "application/grpc-web-text+proto",
+    unaryType: "application/grpc-web-text+proto",
   },
 ];
 
@@ -115,15 +125,22 @@ export function openConnection(url: string) {
         stream.on("error", reject);
         stream.on("close", () => {
           try {
-            resolve(readAnswer(way, isUnary(method), received, new Uint8Array(Buffer.concat(chunks))));
+            const whole = Buffer.concat(chunks);
+            const plain = way.base64 === undefined ? whole : decodeBase64(whole.toString("latin1"));
+            resolve(readAnswer(way, isUnary(method), received, new Uint8Array(plain)));
           } catch (error) {
             reject(error);
           }
         });
-        stream.end(body);
+        stream.end(way.base64 === undefined ? body : Buffer.from(body).toString("base64"));
       }),
     close: () => connection.close(),
   };
+}
+
+/** Base64 with padding wherever a frame ends. */
+function decodeBase64(text: string): Uint8Array {
+  return Buffer.concat((text.match(/[^=]+=*/g) ?? []).map((piece) => Buffer.from(piece, "base64")));
 }
 
 /** One call on a connection of its own. */

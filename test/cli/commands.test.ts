@@ -97,7 +97,7 @@ describe("baton check", () => {
 });
 
 describe("the command line", () => {
-  for (const command of ["start", "token", "join", "log", "check"]) {
+  for (const command of ["start", "token", "join", "log", "admin", "check"]) {
     test(`CL9 ${command} --help shows an example`, async () => {
       const run = bench.baton([command, "--help"]);
       assert.deepEqual(await run.exit, ended(0));

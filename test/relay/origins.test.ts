@@ -237,7 +237,7 @@ describe("preflights", () => {
     for (const asked of [
       "authorization,content-type,connect-protocol-version",
       "Authorization, Content-Type, X-Grpc-Web, X-User-Agent, Grpc-Timeout",
-      "connect-timeout-ms, connect-content-encoding, grpc-encoding",
+      "connect-timeout-ms, connect-content-encoding, grpc-encoding, content-encoding",
       "",
     ]) {
       const answer = await preflight({ origin: listed, "access-control-request-headers": asked });

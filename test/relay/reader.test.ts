@@ -206,6 +206,8 @@ describe("a reader", () => {
         }
         if (random() < 0.5) world.flush();
         if (random() < 0.1) for (const { outlet } of world.readers.values()) outlet.goOn();
+        if (random() < 0.1)
+          for (const { reader } of world.readers.values()) reader.tell({ case: "heartbeat", value: {} });
         if (random() < 0.1) await new Promise<void>((resolve) => setImmediate(resolve));
         if (step === 150)
           world.join("dee", 0.5, Math.floor(random() * world.log.length) + 1, Number.POSITIVE_INFINITY, form);

@@ -229,6 +229,27 @@ describe("sequencer", () => {
     assert.equal(queue.next(4).batch?.records.length, 1);
   });
 
+  test("OR15 a claim is known for as long as its client is remembered, and is forgotten after twice that", () => {
+    const queue = sequencer({ clientTtlMs: 1000 });
+    queue.forgetClaims(5_000);
+    queue.supersede("quiet", 7);
+    queue.supersede("busy", 3);
+    queue.forgetClaims(5_999);
+    assert.deepEqual([queue.claimOf("quiet"), queue.claimOf("busy")], [7, 3]);
+    queue.forgetClaims(6_000);
+    queue.supersede("busy", 2);
+    queue.forgetClaims(6_999);
+    assert.deepEqual([queue.claimOf("quiet"), queue.claimOf("busy")], [7, 3]);
+    queue.forgetClaims(7_000);
+    assert.deepEqual([queue.claimOf("quiet"), queue.claimOf("busy")], [0, 3]);
+    // A clock that is set back begins anew: nothing is forgotten early.
+    queue.forgetClaims(100);
+    queue.forgetClaims(1_099);
+    assert.equal(queue.claimOf("busy"), 3);
+    queue.forgetClaims(1_100);
+    assert.equal(queue.claimOf("busy"), 0);
+  });
+
   test("OR15 what was submitted under an older claim is refused SUPERSEDED, also when the newer one only shows in a message", () => {
     const queue = sequencer();
     queue.submit(pending("ann", 1));

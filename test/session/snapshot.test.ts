@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
 import type { Snapshot } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { SnapshotSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { decodeSnapshot, encodeSnapshot } from "../../src/session/snapshot.ts";
+import { decodeSnapshot, encodeSnapshot, forgetClients } from "../../src/session/snapshot.ts";
 import { SnapshotAssembly, snapshotParts } from "../../src/session/snapshot-parts.ts";
 import { emptyState, forkState, mergeState, type SessionState } from "../../src/session/state.ts";
 import { textContent } from "../../src/session/text.ts";
@@ -158,6 +158,29 @@ describe("the fold and its snapshots", () => {
         ["edge", 1],
       ],
     );
+  });
+
+  test("SN2 a state that forgets what its snapshot leaves out is the one that the snapshot tells", () => {
+    const limits = withLimits({ clientTtlMs: 1000 });
+    const session = new Session({ clientTtlMs: 1000 });
+    for (let n = 1; n <= 50; n++) {
+      session.nowMs = n * 100;
+      session.send(`c${n % 17}`, custom("x"));
+    }
+    const nowMs = 5_500;
+    const stored = encodeSnapshot(session.state, nowMs, limits);
+    const before = [...session.state.clients.values()].length;
+    forgetClients(session.state, nowMs, limits);
+    assert.deepEqual(encodeSnapshot(session.state, nowMs, limits), stored);
+    assert.deepEqual(told(session.state), told(decodeSnapshot("demo", stored)));
+    const left = [...session.state.clients.values()];
+    assert.ok(left.length > 0 && left.length < before, `${left.length} of ${before}`);
+    assert.ok(
+      left.every(({ recent }) => recent !== undefined),
+      "those that stay keep what they had",
+    );
+    forgetClients(session.state, 1e9, limits);
+    assert.deepEqual([...session.state.clients.values()], []);
   });
 
   test("SN3 an empty session is exactly one part, and says its epoch", () => {

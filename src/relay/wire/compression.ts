@@ -28,7 +28,7 @@ export function parseEncoding(name: string | null): Decompress | undefined {
 export async function gunzip(compressed: Uint8Array, maxMessageBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   const { readable, writable } = new DecompressionStream("gzip");
   const writer = writable.getWriter();
-  // What goes wrong here goes wrong for the reader too, who tells it.
+  // What goes wrong here goes wrong for the reader too, who tells it. A copy, since the buffer may be one that is shared.
   writer.write(new Uint8Array(compressed)).catch(() => undefined);
   writer.close().catch(() => undefined);
   const reader = readable.getReader();

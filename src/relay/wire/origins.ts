@@ -3,8 +3,14 @@ import type { MiddlewareHandler } from "hono";
 import type { WireBindings } from "./endpoint.ts";
 import { refuseOrigin } from "./refusals.ts";
 
-/** What pages may send besides what every page may. */
-const requestHeaders = [...cors.allowedHeaders, "Authorization", "Connect-Content-Encoding", "Grpc-Encoding"];
+/** The headers that pages may send: those of the protocols, of tokens, and of compression. */
+const requestHeaders = [
+  ...cors.allowedHeaders,
+  "Authorization",
+  "Content-Encoding",
+  "Connect-Content-Encoding",
+  "Grpc-Encoding",
+];
 const knownRequestHeaders = new Set(requestHeaders.map((name) => name.toLowerCase()));
 /** What pages may read: how a call ended, and which encodings may be sent. */
 const responseHeaders = [...cors.exposedHeaders, "Accept-Encoding", "Connect-Accept-Encoding", "Grpc-Accept-Encoding"];
@@ -19,8 +25,7 @@ const method = "POST";
  * on the list, letter by letter, or the relay's own; else it is refused before anything looks at it. Tokens are the only
  * credentials: no answer allows others, so a page that is let in can do nothing in its visitor's name.
  *
- * Not hono's `cors`: it sets its headers before the answer is there, so that hono makes a new one around the answer's
- * body, and a body that is written to directly is none any more; and it lets every origin through to the handlers.
+ * Not hono's `cors`: it lets requests of every origin through to the handlers, and tells each what a listed one may do.
  */
 export function guardOrigins(allowedOrigins: readonly string[]): MiddlewareHandler<{ Bindings: WireBindings }> {
   const allowed = new Set(allowedOrigins);

@@ -1,5 +1,4 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { headerGrpcMessage, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
 import { BatonError } from "../../session/reasons.ts";
 import type { WireBindings } from "./endpoint.ts";
 import { connectErrorFrom } from "./errors.ts";
@@ -46,12 +45,8 @@ const isNativeGrpc = (request: Request) =>
  */
 export function refuseNativeGrpc(request: Request, { sendTrailers }: WireBindings): Response | undefined {
   if (sendTrailers !== undefined || !isNativeGrpc(request)) return undefined;
-  const message = "native gRPC is served on the relay's gRPC port; this one speaks Connect and gRPC-Web";
-  return new Response(null, {
-    headers: {
-      "content-type": request.headers.get("content-type") ?? "",
-      [headerGrpcStatus]: String(Code.Unimplemented),
-      [headerGrpcMessage]: encodeURIComponent(message),
-    },
-  });
+  const message = "native gRPC is served over HTTP/2 on the relay's gRPC port; here are Connect and gRPC-Web";
+  const response = protocolGrpc.refuse(200, unimplemented(message));
+  response.headers.set("content-type", request.headers.get("content-type") ?? "");
+  return response;
 }
