@@ -54,6 +54,14 @@ describe("examples/curl", { skip: !has("curl") && "no curl on this machine" }, (
     return payload.value.seq;
   };
 
+  test("EX1 an envelope says how many bytes its text has", () => {
+    const text = "ä".repeat(40_000);
+    const [frame, ...rest] = splitFrames(sh("envelope.sh", text));
+    assert.equal(frame?.flags, 0);
+    assert.equal(new TextDecoder().decode(frame.data), text);
+    assert.deepEqual(rest, []);
+  });
+
   test("EX1 says something, reads the log, and watches what comes", async () => {
     assert.deepEqual([publish("one"), publish('"zwei" 💬')], [1n, 2n]);
 
@@ -194,10 +202,10 @@ describe("examples/connect-web", () => {
     await relay.restart();
     await said;
     await bob.chat.say("three");
-    await alice.chat.say("four");
-    await Promise.all([alice.hears(2), bob.hears(2)]);
+    await Promise.all([alice.chat.say("four"), alice.chat.say("five")]);
+    await Promise.all([alice.hears(2), bob.hears(3)]);
     assert.deepEqual(alice.heard, ["bob: two", "bob: three"]);
-    assert.deepEqual(bob.heard, ["alice: one", "alice: four"]);
+    assert.deepEqual(bob.heard, ["alice: one", "alice: four", "alice: five"]);
     for (const { chat, over } of [alice, bob]) {
       chat.close();
       assert.ok((await over) instanceof Error);

@@ -36,7 +36,8 @@ const signOfLifeMs = 60_000;
 export function openChat({ url, session, token, heard }: ChatOptions) {
   const relay = createClient(CodeReviewService, createConnectTransport({ baseUrl: url }));
   const life = new AbortController();
-  const place = { clientId: "", resumeToken: "", lastSeq: 0n };
+  /** What was said here is known here: of its own messages this client is told their places alone. */
+  const place = { resumeToken: "", lastSeq: 0n, pendingFrom: 1n };
   const welcomed = Promise.withResolvers<void>();
   let lastClientSeq = 0n;
   let lastCall = welcomed.promise.catch(() => undefined);
@@ -54,11 +55,10 @@ export function openChat({ url, session, token, heard }: ChatOptions) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(pauseMs, Number(fault?.retryAfterMs ?? 0))));
   }
 
-  function take({ userId, clientId, seq, payload }: SessionMessage): void {
+  function take({ userId, seq, payload }: SessionMessage): void {
     if (seq > 0n) place.lastSeq = seq;
     switch (payload.case) {
       case "welcome":
-        place.clientId = payload.value.clientId;
         place.resumeToken = payload.value.resumeToken;
         welcomed.resolve();
         break;
@@ -66,7 +66,7 @@ export function openChat({ url, session, token, heard }: ChatOptions) {
         place.lastSeq = payload.value.seq;
         break;
       case "custom":
-        if (clientId !== place.clientId) heard(userId, new TextDecoder().decode(payload.value.data));
+        heard(userId, new TextDecoder().decode(payload.value.data));
         break;
       case "tokenStatus":
         // The newer token on any call renews the stream's.
@@ -90,7 +90,6 @@ export function openChat({ url, session, token, heard }: ChatOptions) {
   /** One call at a time. What is logged has a number: sent again under it, it is logged once. */
   function publish(payload: Payload, isLogged: boolean): Promise<void> {
     const call = lastCall.then(async () => {
-      await welcomed.promise;
       const clientSeq = isLogged ? lastClientSeq + 1n : 0n;
       for (;;) {
         const { resumeToken } = place;

@@ -10,8 +10,7 @@ export interface ReadinessState {
 
 export function createReadiness(): ReadinessState {
   let current: Readiness = "starting";
-  /** Those who wait. A promise that all of them raced against would keep what they left behind until the drain. */
-  const waiting = new Set<() => void>();
+  const changes = new EventTarget();
   return {
     get current() {
       return current;
@@ -19,18 +18,14 @@ export function createReadiness(): ReadinessState {
     become(next) {
       if (next === current) return;
       current = next;
-      for (const wake of [...waiting]) wake();
+      changes.dispatchEvent(new Event("change"));
     },
     changed(signal) {
-      if (signal.aborted) return Promise.resolve();
       return new Promise((resolve) => {
-        const wake = () => {
-          waiting.delete(wake);
-          signal.removeEventListener("abort", wake);
-          resolve();
-        };
-        waiting.add(wake);
-        signal.addEventListener("abort", wake, { once: true });
+        if (signal.aborted) return resolve();
+        // With the signal, so that nothing is left here of those who go before the next change: it may be days away.
+        changes.addEventListener("change", () => resolve(), { once: true, signal });
+        signal.addEventListener("abort", () => resolve(), { once: true });
       });
     },
   };

@@ -137,5 +137,8 @@ test("HR4 Watch tells a change once, and of one that changes nothing nothing", a
   readiness.become("starting");
   readiness.become("ready");
   assert.equal((await statuses.next()).value?.status, ServingStatus.SERVING);
+  await waits(1);
+  readiness.become("draining");
+  assert.equal((await statuses.next()).value?.status, ServingStatus.NOT_SERVING);
   await server.stop();
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { create, createFileRegistry, type DescService, fromBinary } from "@bufbuild/protobuf";
+import { create, createFileRegistry, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
-import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createConnectRouter } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { CodeReviewService, file_codereview_v1_codereview } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
 import * as v1 from "../../../src/gen/grpc/reflection/v1/reflection_pb.ts";
@@ -117,6 +118,7 @@ describe("grpc.reflection", () => {
       symbol("codereview.v1.PresenceUpdate.Status.JOINED"),
       symbol("codereview.v1"),
       symbol("JOINED"),
+      symbol(contract),
       symbol(""),
       symbol("baton.store.v1.Snapshot"),
       symbol("__proto__"),
@@ -185,6 +187,32 @@ describe("grpc.reflection", () => {
     );
     silent.abort();
   });
+});
+
+test("HR12 what waits for a request ends with the call, whatever becomes of the body", async () => {
+  const router = createConnectRouter();
+  registerReflection(router, services);
+  const handler = router.handlers.find(({ service }) => service === v1.ServerReflection);
+  async function* body() {
+    const request = create(v1.ServerReflectionRequestSchema, { messageRequest: symbol("codereview.v1.Join") });
+    yield encodeEnvelope(0, toBinary(v1.ServerReflectionRequestSchema, request));
+    await new Promise(() => undefined);
+  }
+  const life = new AbortController();
+  const response = await handler?.({
+    httpVersion: "2",
+    method: "POST",
+    url: "http://relay.example/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    header: new Headers({ "content-type": "application/grpc" }),
+    body: body(),
+    signal: life.signal,
+  });
+  assert.ok(response?.body && Symbol.asyncIterator in response.body);
+  const answers = response.body[Symbol.asyncIterator]();
+  assert.equal((await answers.next()).done, false);
+  const end = answers.next();
+  life.abort();
+  assert.equal((await end).done, true);
 });
 
 describe("grpc.reflection of files that import each other", () => {

@@ -21,6 +21,7 @@ describe("a relay that was started, on its port of native gRPC, by grpc-js", () 
       "codereview.v1.CodeReviewService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
+      "grpc.reflection.v1alpha.ServerReflection",
     ]) {
       assert.ok(services.includes(name), name);
     }
