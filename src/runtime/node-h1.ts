@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { ConnectionServer } from "./node-connections.ts";
 import { type Exchange, serveExchange } from "./node-exchange.ts";
 import type { ConnectionLimits, FetchHandler } from "./server.ts";
@@ -22,8 +23,11 @@ export function createH1Server(
     requestTimeout: 0,
     keepAliveTimeout: keepAliveMs,
   });
+  /** Of connections whose first request is still to come. Bun has no time limit for it. */
+  const heads = new WeakMap<Socket, NodeJS.Timeout>();
   let isDraining = false;
   server.on("request", (request, response) => {
+    clearTimeout(heads.get(request.socket));
     response.on("finish", () => {
       if (isDraining || !request.complete) end(request);
     });
@@ -32,7 +36,12 @@ export function createH1Server(
   // It never listens itself, and begins to watch the times of its connections only when it does.
   server.emit("listening");
   return {
-    take: (socket) => void server.emit("connection", socket),
+    take(socket) {
+      const timer = setTimeout(() => socket.destroy(), firstMessageMs);
+      heads.set(socket, timer);
+      socket.once("close", () => clearTimeout(timer));
+      server.emit("connection", socket);
+    },
     drain() {
       isDraining = true;
       server.close();
@@ -48,10 +57,11 @@ function end({ socket }: IncomingMessage): void {
 
 function createExchange(request: IncomingMessage, response: ServerResponse): Exchange {
   const { method = "", url = "", headers, socket } = request;
-  const origin = `${"encrypted" in socket ? "https" : "http"}://${headers.host}`;
+  const scheme = "encrypted" in socket ? "https" : "http";
   return {
     method,
-    url: url.startsWith("/") ? origin + url : url,
+    // Without a host there is no URL: Node refuses such a request itself, Bun does not.
+    url: url.startsWith("/") && headers.host !== undefined ? `${scheme}://${headers.host}${url}` : url,
     headers,
     incoming: request,
     outgoing: response,

@@ -26,7 +26,9 @@ export function createH2Server(
   // A connection that speaks something else, or breaks the protocol, is closed by its session.
   server.on("sessionError", () => undefined);
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
-    void serveExchange(createExchange(stream, headers), fetch);
+    // Node looks at twice as much and more before the client has acknowledged the setting.
+    const isTooLarge = listBytes(headers) > headerBytes;
+    void serveExchange(createExchange(stream, headers), isTooLarge ? refuseHeaders : fetch);
   });
   return {
     take: (socket) => void server.emit("connection", socket),
@@ -34,6 +36,15 @@ export function createH2Server(
       for (const session of sessions) session.close();
     },
   };
+}
+
+const refuseHeaders = () => new Response(null, { status: 431 });
+
+/** The size of a header list as HTTP/2 counts it (RFC 9113, 6.5.2). */
+function listBytes(headers: IncomingHttpHeaders): number {
+  let bytes = 0;
+  for (const [name, value = ""] of Object.entries(headers)) bytes += name.length + String(value).length + 32;
+  return bytes;
 }
 
 function createExchange(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Exchange {

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet } from "../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
@@ -16,6 +16,8 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { createRelay } from "../../src/relay/create-relay.ts";
+import { serveNode } from "../../src/runtime/node-http2.ts";
+import type { FetchHandler } from "../../src/runtime/server.ts";
 import { serve } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
@@ -36,14 +38,16 @@ export interface TokenOptions {
 const everything = "session:edit session:comment session:custom";
 
 /** A real relay on a real port, with a clock that a test can move. */
-export async function startRelay(options: { limits?: Partial<Limits>; log?: SessionLog } = {}) {
+export async function startRelay(
+  options: { limits?: Partial<Limits>; log?: SessionLog; listener?: "Bun.serve" | "node:http2" } = {},
+) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const log = options.log ?? createMemoryLog(now);
+  const limits = { ...defaultLimits, ...options.limits };
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
-  const limits = { ...defaultLimits, ...options.limits };
   const { relay, routes, drain } = await createRelay({
     log,
     bus: createLocalBus().member(),
@@ -53,12 +57,9 @@ export async function startRelay(options: { limits?: Partial<Limits>; log?: Sess
     defer: (run) => void setImmediate(run),
     keys: createKeySet(imported.keys),
   });
-  const server = await serve({
-    host: "127.0.0.1",
-    port: 0,
-    limits,
-    fetch: (request, bindings) => routes.fetch(request, bindings),
-  });
+  const fetch: FetchHandler = (request, bindings) => routes.fetch(request, bindings);
+  const listen = { host: "127.0.0.1", port: 0, limits, fetch };
+  const server = await (options.listener === "node:http2" ? serveNode : serve)(listen);
   const streams = new Set<Stream>();
   const token = ({
     sub = "alice",
@@ -126,12 +127,14 @@ interface Fields {
   readonly clientSeq?: bigint;
 }
 
-const transports = {
+export const transports = {
   connect: (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "2" }),
   "connect-json": (baseUrl: string): Transport =>
     createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
   "connect-h1": (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "1.1" }),
   "grpc-web": (baseUrl: string): Transport => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+  /** Where the relay listens over `node:http2`. */
+  grpc: (baseUrl: string): Transport => createGrpcTransport({ baseUrl }),
 };
 
 /** How a stream ended: OK, or an error with the Fault in its details. */

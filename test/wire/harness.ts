@@ -14,8 +14,8 @@ import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
 import { serveNode } from "../../src/runtime/node-http2.ts";
-import type { FetchHandler, RunningServer } from "../../src/runtime/server.ts";
-import { defaultLimits } from "../../src/session/limits.ts";
+import type { FetchHandler, RunningServer, TlsIdentity } from "../../src/runtime/server.ts";
+import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
 
@@ -53,18 +53,43 @@ export interface HarnessOptions {
   readonly session?: StreamHandler<Input>;
   readonly endGraceMs?: number;
   readonly register?: (router: ConnectRouter) => unknown;
+  readonly listener?: ListenerName;
+  readonly tls?: TlsIdentity;
+  readonly limits?: Partial<Limits>;
 }
 
-/** Which listener the suites of this folder are run over. Only Bun has two. */
-export const listener = process.env.WIRE_LISTENER ?? ("Bun" in globalThis ? "Bun.serve" : "node:http2");
+/** The two ways to listen: `Bun.serve`, and Node's own modules, which Bun has too. */
+export type ListenerName = "Bun.serve" | "node:http2";
 
-/** `fetch` over the listener of this run. */
-export function listenHere(fetch: FetchHandler): Promise<RunningServer> {
-  const options = { host: "127.0.0.1", port: 0, limits: defaultLimits, fetch };
-  return listener === "Bun.serve" ? Promise.resolve(serveBun(options)) : serveNode(options);
+/** What the suites of this folder are run over; test/wire/runtimes.test.ts runs them again over the rest. */
+export const listenerHere: ListenerName =
+  "Bun" in globalThis && process.env.WIRE_LISTENER !== "node:http2" ? "Bun.serve" : "node:http2";
+
+interface ListenOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly tls?: TlsIdentity;
+  readonly limits?: Partial<Limits>;
+  readonly fetch: FetchHandler;
 }
 
-export async function startHarness({ session = echo, endGraceMs = 5_000, register }: HarnessOptions = {}) {
+export async function listen(
+  name: ListenerName,
+  { host = "127.0.0.1", port = 0, limits, ...options }: ListenOptions,
+): Promise<RunningServer> {
+  return name === "Bun.serve"
+    ? serveBun({ host, port, ...options })
+    : await serveNode({ host, port, limits: { ...defaultLimits, ...limits }, ...options });
+}
+
+export async function startHarness({
+  session = echo,
+  endGraceMs = 5_000,
+  register,
+  listener = listenerHere,
+  tls,
+  limits,
+}: HarnessOptions = {}) {
   const calls: Seen[] = [];
   const waiting: ((seen: Seen) => void)[] = [];
   const reported: { streamId: string; error: unknown }[] = [];
@@ -109,7 +134,11 @@ export async function startHarness({ session = echo, endGraceMs = 5_000, registe
       { maxMessageBytes, report },
     ),
   ]);
-  const server = await listenHere((request, bindings) => routes.fetch(request, bindings));
+  const server = await listen(listener, {
+    fetch: (request, bindings) => routes.fetch(request, bindings),
+    ...(tls && { tls }),
+    ...(limits && { limits }),
+  });
   return {
     url: server.url,
     port: Number(new URL(server.url).port),

@@ -1,16 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { StartError } from "../../src/runtime/start-error.ts";
-import { serve } from "../../src/runtime/this-runtime.ts";
-import { defaultLimits } from "../../src/session/limits.ts";
-import { startHarness } from "./harness.ts";
+import { listen, listenerHere, startHarness } from "./harness.ts";
 import { openH2 } from "./raw.ts";
 
 const fetch = () => new Response("here");
 
 async function startErrorOf(host: string, port: number): Promise<string> {
   try {
-    await (await serve({ host, port, limits: defaultLimits, fetch })).stop(0);
+    await (await listen(listenerHere, { host, port, fetch })).stop(0);
   } catch (error) {
     assert.ok(error instanceof StartError, String(error));
     return error.message;
@@ -20,7 +18,7 @@ async function startErrorOf(host: string, port: number): Promise<string> {
 
 describe("listening", () => {
   test("WR22 a port in use is a StartError that names it and says what to do", async () => {
-    const first = await serve({ host: "127.0.0.1", port: 0, limits: defaultLimits, fetch });
+    const first = await listen(listenerHere, { fetch });
     const port = Number(new URL(first.url).port);
     assert.match(
       await startErrorOf("127.0.0.1", port),

@@ -4,6 +4,9 @@ import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import { type Fault, FaultSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError, type Reason, reasons } from "../../session/reasons.ts";
 
+/** Takes an error that is not the relay's own, and that a client therefore sees as `INTERNAL` only. */
+export type ReportError = (streamId: string, error: unknown) => void;
+
 /** What the contract says of an error: the detail of the Connect error that ends a stream or a call. */
 export function faultFrom(error: BatonError): Fault {
   return create(FaultSchema, {

@@ -1,8 +1,7 @@
 import { Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { BatonError } from "../../session/reasons.ts";
-import { admitError, connectErrorFrom } from "./errors.ts";
-
-export type ReportError = (streamId: string, error: unknown) => void;
+import { admitError, connectErrorFrom, type ReportError } from "./errors.ts";
+import { requestErrorFrom } from "./request-errors.ts";
 
 export const streamIdKey = createContextKey("", { description: "streamId" });
 
@@ -15,6 +14,7 @@ export const admitErrors =
   (next) =>
   async (request) => {
     const { signal, contextValues } = request;
+    const streamId = contextValues.get(streamIdKey);
 
     async function admit<T>(work: Promise<T>): Promise<T> {
       const { promise: over, reject } = Promise.withResolvers<never>();
@@ -24,26 +24,35 @@ export const admitErrors =
       try {
         return await Promise.race([work, over]);
       } catch (error) {
-        const streamId = contextValues.get(streamIdKey);
         const isDeadline = error instanceof ConnectError && error.code === Code.DeadlineExceeded;
         const known = isDeadline ? new BatonError("DEADLINE") : admitError(error, streamId);
-        if (known.reason === "INTERNAL" && !signal.aborted) report(streamId, error);
+        if (!isDeadline && known !== error && !signal.aborted) report(streamId, error);
         throw connectErrorFrom(known);
       } finally {
         signal.removeEventListener("abort", expire);
       }
     }
 
-    const response = await admit(next(request));
-    return response.stream ? { ...response, message: admitEach(response.message, admit) } : response;
+    /** What connect-es cannot read of a stream's request comes out of its implementation, where it would be INTERNAL. */
+    async function nameReadError<T>(reading: Promise<T>): Promise<T> {
+      try {
+        return await reading;
+      } catch (error) {
+        throw requestErrorFrom(ConnectError.from(error), streamId);
+      }
+    }
+
+    if (!request.stream) return await admit(next(request));
+    const response = await admit(next({ ...request, message: mapReads(request.message, nameReadError) }));
+    return response.stream ? { ...response, message: mapReads(response.message, admit) } : response;
   };
 
 /** No generator: what is thrown into one would wait behind the message that it waits for. */
-function admitEach<T>(messages: AsyncIterable<T>, admit: <V>(work: Promise<V>) => Promise<V>): AsyncIterable<T> {
+function mapReads<T>(messages: AsyncIterable<T>, map: <V>(reading: Promise<V>) => Promise<V>): AsyncIterable<T> {
   const iterator = messages[Symbol.asyncIterator]();
   return {
     [Symbol.asyncIterator]: () => ({
-      next: () => admit(iterator.next()),
+      next: () => map(iterator.next()),
       async return() {
         iterator.return?.().catch(() => undefined);
         return { done: true, value: undefined };

@@ -9,14 +9,14 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerParse } from "@connectrpc/connect/protocol-grpc-web";
-import { BatonError } from "../../session/reasons.ts";
+import type { BatonError } from "../../session/reasons.ts";
 import type { SendTrailers } from "./body.ts";
 import { envelopeBytes } from "./envelope.ts";
-import { batonErrorFrom, connectErrorFrom } from "./errors.ts";
-import type { ReportError } from "./handler-admission.ts";
+import { batonErrorFrom, connectErrorFrom, type ReportError } from "./errors.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import * as protocolGrpc from "./protocol-grpc.ts";
 import * as protocolGrpcWeb from "./protocol-grpc-web.ts";
+import { requestErrorFrom } from "./request-errors.ts";
 
 export interface HandlerCall {
   readonly streamId: string;
@@ -112,27 +112,8 @@ function mapBody(body: Body, map: (bytes: Uint8Array) => Uint8Array, ended?: () 
 function nameError(error: ConnectError, { streamId, report }: HandlerCall): BatonError {
   const own = batonErrorFrom(error);
   if (own !== undefined) return own;
-  const named = reasonOf(error, streamId);
+  const named = requestErrorFrom(error, streamId);
   // Up to the first colon: what stands behind it may quote a message.
   if (named.reason === "INTERNAL") report(streamId, new Error(error.rawMessage.split(":", 1)[0]));
   return named;
-}
-
-/** connect-es calls a binary message that it cannot read an internal error, and a missing one unimplemented. */
-const malformed = /^(?:parse binary|received compressed envelope|protocol error)\b/;
-
-function reasonOf({ code, rawMessage }: ConnectError, streamId: string): BatonError {
-  if (code === Code.InvalidArgument || malformed.test(rawMessage)) {
-    return new BatonError("MALFORMED", "the request cannot be read as a call of this method");
-  }
-  switch (code) {
-    case Code.ResourceExhausted:
-      return new BatonError("MESSAGE_TOO_LARGE");
-    case Code.DeadlineExceeded:
-      return new BatonError("DEADLINE");
-    case Code.Unimplemented:
-      return new BatonError("PROTOCOL_UNSUPPORTED", "unknown compression; supported encodings: identity");
-    default:
-      return new BatonError("INTERNAL", `internal error; stream ${streamId}`);
-  }
 }

@@ -7,7 +7,8 @@ import {
 } from "@connectrpc/connect/protocol";
 import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
 import type { CallContext, WireBindings, WireEndpoint } from "./endpoint.ts";
-import { admitErrors, type ReportError, streamIdKey } from "./handler-admission.ts";
+import type { ReportError } from "./errors.ts";
+import { admitErrors, streamIdKey } from "./handler-admission.ts";
 import { nameErrors } from "./handler-errors.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
@@ -16,7 +17,6 @@ import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
 export interface HandlerOptions {
   /** The largest message taken, in bytes. */
   readonly maxMessageBytes: number;
-  /** Told of each error that is not the relay's own, and that the client therefore sees as `INTERNAL` only. */
   readonly report: ReportError;
 }
 

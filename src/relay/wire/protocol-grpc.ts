@@ -5,6 +5,7 @@ import {
   contentTypeProto,
   headerAcceptEncoding,
   headerContentType,
+  headerGrpcMessage,
   parseContentType,
   setTrailerStatus,
 } from "@connectrpc/connect/protocol-grpc";
@@ -34,14 +35,21 @@ export function responseHeaders(form: FrameForm): Headers {
 }
 
 export function encodeEnd(error: BatonError | undefined): EncodedEnd {
-  return { trailers: setTrailerStatus(new Headers(), error && connectErrorFrom(error)) };
+  return { trailers: setStatus(new Headers(), error && connectErrorFrom(error)) };
 }
 
 /** What gRPC calls trailers-only. An unknown method is 200 in it: of a 404 some clients read no further. */
 export function refuse(status: number, message: string): Response {
-  const headers = setTrailerStatus(
+  const headers = setStatus(
     new Headers({ [headerContentType]: contentTypeProto }),
     new ConnectError(message, Code.Unimplemented),
   );
   return new Response(null, { status: status === 404 ? 200 : status, headers });
+}
+
+/** connect-es escapes more of the text than gRPC does, and grpc-js shows people some of it as it came: "%3B" for ";". */
+function setStatus(headers: Headers, error: ConnectError | undefined): Headers {
+  setTrailerStatus(headers, error);
+  if (error !== undefined) headers.set(headerGrpcMessage, encodeURI(error.rawMessage));
+  return headers;
 }

@@ -1,5 +1,3 @@
-import { Code } from "@connectrpc/connect";
-import { headerGrpcMessage, headerGrpcStatus } from "@connectrpc/connect/protocol-grpc";
 import type { WireBindings } from "./endpoint.ts";
 import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
@@ -39,12 +37,8 @@ const isNativeGrpc = (request: Request) =>
  */
 export function refuseNativeGrpc(request: Request, { sendTrailers }: WireBindings): Response | undefined {
   if (sendTrailers !== undefined || !isNativeGrpc(request)) return undefined;
-  const message = "native gRPC is served on the relay's gRPC port; this one speaks Connect and gRPC-Web";
-  return new Response(null, {
-    headers: {
-      "content-type": request.headers.get("content-type") ?? "",
-      [headerGrpcStatus]: String(Code.Unimplemented),
-      [headerGrpcMessage]: encodeURIComponent(message),
-    },
-  });
+  const message = "native gRPC is served over HTTP/2 on the relay's gRPC port; here are Connect and gRPC-Web";
+  const response = protocolGrpc.refuse(200, message);
+  response.headers.set("content-type", request.headers.get("content-type") ?? "");
+  return response;
 }

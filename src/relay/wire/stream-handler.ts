@@ -3,7 +3,7 @@ import { BatonError } from "../../session/reasons.ts";
 import type { FrameForm, Inbound, StreamCall, StreamHandler } from "../stream.ts";
 import type { BodySource } from "./body.ts";
 import type { CallContext, WireEndpoint } from "./endpoint.ts";
-import { admitError } from "./errors.ts";
+import { admitError, type ReportError } from "./errors.ts";
 import { createInbound, exactlyOne } from "./inbound.ts";
 import { type CallOutlet, createOutlet } from "./outlet.ts";
 import type { WireProtocol } from "./protocol.ts";
@@ -15,8 +15,7 @@ export interface StreamEndpointOptions {
   readonly maxMessageBytes: number;
   /** How long an ended stream waits for a peer that is behind to take the end. */
   readonly endGraceMs: number;
-  /** Told of each error that is not the relay's own, and that the client therefore sees as `INTERNAL` only. */
-  readonly report: (streamId: string, error: unknown) => void;
+  readonly report: ReportError;
 }
 
 export interface StreamEndpoint extends WireEndpoint {
