@@ -5,14 +5,15 @@ import { isLoopback } from "./hosts.ts";
 import { findLimitFaults, limitVariable } from "./limit-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";
 
-/**
- * What no variable is to blame for alone. `given` are the variables that were set, `faulty` those of them that were
- * refused already, for which `settings` holds the default.
- */
-export function findClashes(
-  settings: Settings,
-  { given, faulty }: { readonly given: ReadonlySet<string>; readonly faulty: ReadonlySet<string> },
-): readonly ConfigFault[] {
+export interface Variables {
+  /** Those that were set. */
+  readonly given: ReadonlySet<string>;
+  /** Those of them that were refused already, for which the settings hold the default. */
+  readonly faulty: ReadonlySet<string>;
+}
+
+/** What no variable is to blame for alone. */
+export function findClashes(settings: Settings, { given, faulty }: Variables): readonly ConfigFault[] {
   const faults: ConfigFault[] = [];
   const hasSecret = given.has("BATON_JWT_SECRET");
   const hasPublicKey = given.has("BATON_JWT_PUBLIC_KEY");
@@ -42,7 +43,7 @@ export function findClashes(
       says: `asks for ${asked}, and this is ${runtimeTitle}; start Baton by its launcher (npx baton, bin/baton.mjs), which heeds it`,
     });
   }
-  faults.push(...findListenerFaults(settings, given));
+  faults.push(...findListenerFaults(settings, { given, faulty }));
   for (const { names, says } of findLimitFaults(settings.limits)) {
     const variables = names.map(limitVariable);
     if (variables.some((variable) => faulty.has(variable))) continue;
@@ -52,10 +53,11 @@ export function findClashes(
   return faults;
 }
 
-function findListenerFaults(settings: Settings, given: ReadonlySet<string>): readonly ConfigFault[] {
+function findListenerFaults(settings: Settings, { given, faulty }: Variables): readonly ConfigFault[] {
   const { BATON_PORT: port, BATON_GRPC_PORT: grpcPort, BATON_TLS_CERT: cert, BATON_TLS_KEY: key } = settings;
   const faults: ConfigFault[] = [];
-  if (port === grpcPort && port !== 0) {
+  const arePortsSound = !faulty.has("BATON_PORT") && !faulty.has("BATON_GRPC_PORT");
+  if (arePortsSound && port === grpcPort && port !== 0) {
     const variable = given.has("BATON_GRPC_PORT") ? "BATON_GRPC_PORT" : "BATON_PORT";
     faults.push({
       variable,
@@ -66,7 +68,7 @@ function findListenerFaults(settings: Settings, given: ReadonlySet<string>): rea
     ["BATON_TLS_CERT", "BATON_TLS_KEY"],
     ["BATON_TLS_KEY", "BATON_TLS_CERT"],
   ] as const) {
-    if (given.has(variable) && !given.has(other)) {
+    if (given.has(variable) && !faulty.has(variable) && !given.has(other)) {
       faults.push({ variable, says: `is set without ${other}; TLS needs both, set it or unset this one` });
     }
   }

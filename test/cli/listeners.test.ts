@@ -49,6 +49,7 @@ describe("the settings of the listeners", () => {
     assert.match(await faultsOf({ BATON_GRPC_PORT: "8080" }), /^BATON_GRPC_PORT: is the port of both listeners/);
     assert.match(await faultsOf({ BATON_PORT: "8081" }), /^BATON_PORT: is the port of both listeners/);
     await configOf({ BATON_PORT: "0", BATON_GRPC_PORT: "0" });
+    assert.match(await faultsOf({ BATON_PORT: "8081", BATON_GRPC_PORT: "x" }), /^BATON_GRPC_PORT: must be .*$/);
   });
 
   test("LS9 a certificate and its key come together", async () => {
