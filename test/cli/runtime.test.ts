@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -38,20 +38,45 @@ async function start(runtime: RuntimeName, dataDir: string) {
           .filter((message) => /^(stopping|draining|stopped)$/.test(String(message))),
         ["stopping", "draining", "stopped"],
       );
+      assert.deepEqual(
+        readdirSync(dataDir).filter((name) => name.startsWith("baton.sqlite")),
+        ["baton.sqlite"],
+        "a closed log leaves one file",
+      );
     },
   };
 }
 
-/** A launcher that thinks to run on this Node, in a folder with these sources or what was built of them. */
-function launchOn(version: string, program: "src/cli/main.ts" | "dist/cli/main.js") {
+type Program = "src/cli/main.ts" | "dist/cli/main.js";
+
+interface Launch {
+  readonly runtime?: RuntimeName;
+  /** What npm installed beside it under the name of the runtime: a script of this size, padded, that says so. */
+  readonly installedBytes?: number;
+}
+
+/** A launcher that thinks to run on this Node, in a folder of its own with a program that says on what it runs. */
+function launchOn(version: string, program: Program, { runtime = "node", installedBytes }: Launch = {}) {
   const folder = bench.folder();
-  for (const path of ["bin", join(program, "..")]) mkdirSync(join(folder, path), { recursive: true });
-  copyFileSync(launcher, join(folder, "bin/baton.mjs"));
-  writeFileSync(join(folder, program), 'process.stdout.write("it runs\\n");');
+  const write = (path: string, text: string, mode = 0o600) => {
+    mkdirSync(join(folder, path, ".."), { recursive: true });
+    writeFileSync(join(folder, path), text, { mode });
+  };
+  write("bin/baton.mjs", readFileSync(launcher, "utf8"));
+  write(program, 'process.stdout.write(["here", ...process.execArgv].join(" ") + "\\n");');
+  if (installedBytes !== undefined) {
+    write(`node_modules/${runtime}/package.json`, `{ "version": "26.0.0", "bin": { "${runtime}": "program" } }`);
+    write(`node_modules/${runtime}/program`, "#!/bin/sh\necho installed\nexit\n".padEnd(installedBytes, "#"), 0o700);
+  }
   const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } });`;
   const args = ["--import", `data:text/javascript,${encodeURIComponent(pretend)}`, join(folder, "bin/baton.mjs")];
-  return bench.run(runtimes.node, args, { cwd: folder, env: { BATON_RUNTIME: "node" } });
+  return bench.run(runtimes.node, args, { cwd: folder, env: { BATON_RUNTIME: runtime } });
 }
+
+/** As a package of a runtime weighs once its install script ran; before, it holds a short text. */
+const wholeBytes = 2 * 1024 * 1024;
+/** So that nobody reads of what Node calls experimental: types left out, and SQLite. */
+const ranHere = "here --disable-warning=ExperimentalWarning\n";
 
 describe("BATON_RUNTIME", () => {
   for (const name of names) {
@@ -91,7 +116,7 @@ describe("BATON_RUNTIME", () => {
       for (const version of enough) {
         const run = launchOn(version, program);
         assert.deepEqual(await run.exit, ended(0), version);
-        assert.equal(run.stdout, "it runs\n");
+        assert.equal(run.stdout, ranHere);
       }
       for (const version of tooOld) {
         const run = launchOn(version, program);
@@ -105,13 +130,26 @@ describe("BATON_RUNTIME", () => {
     });
   }
 
-  test("NR5 where this Node is too old, the one that npm installed runs it", async () => {
-    const pretend = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.1.0" } });';
-    const args = ["--import", `data:text/javascript,${encodeURIComponent(pretend)}`, launcher, "check"];
-    const run = bench.run(runtimes.node, args, { env: { BATON_RUNTIME: "node" } });
-    assert.deepEqual(await run.exit, ended(0));
-    assert.match(run.stdout, /^BATON_RUNTIME=node$/m);
+  test("NR5 the Node that the launcher runs on comes first, then the one that npm installed", async () => {
+    const able = launchOn("24.0.0", "src/cli/main.ts", { installedBytes: wholeBytes });
+    assert.deepEqual(await able.exit, ended(0));
+    assert.equal(able.stdout, ranHere);
+    const tooOld = launchOn("20.1.0", "src/cli/main.ts", { installedBytes: wholeBytes });
+    assert.deepEqual(await tooOld.exit, ended(0));
+    assert.equal(tooOld.stdout, "installed\n");
   });
+
+  for (const [runtime, says] of [
+    ["node", /^baton: BATON_RUNTIME=node needs Node [^\n]*\n$/],
+    ["bun", /^baton: Bun is not installed [^\n]*npm ci\n$/],
+  ] as const) {
+    test(`NR5 a ${runtime} of npm whose install script did not run is none`, async () => {
+      const run = launchOn("20.1.0", "src/cli/main.ts", { runtime, installedBytes: 400 });
+      assert.deepEqual(await run.exit, ended(1));
+      assert.equal(run.stdout, "");
+      assert.match(run.stderr, says);
+    });
+  }
 });
 
 describe("a relay on either runtime", () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
@@ -23,6 +23,9 @@ export interface Project {
  */
 export function installPackage(): Project {
   const folder = mkdtempSync(join(tmpdir(), "baton-package-"));
+  // What an earlier build left, of a source that is gone.
+  mkdirSync(join(repository, "dist"), { recursive: true });
+  writeFileSync(join(repository, "dist/left-over.js"), "");
   // `npm pack` builds first (prepack); what it says goes nowhere unless it fails.
   execFileSync("npm", ["pack", "--silent", "--pack-destination", folder], {
     cwd: repository,

@@ -227,7 +227,7 @@ describe("native gRPC, streams", () => {
     "a prefix that promises 4 GiB": { bytes: Uint8Array.of(0, 255, 255, 255, 255), code: status.RESOURCE_EXHAUSTED },
     "bytes that are no message": { bytes: Uint8Array.of(0, 0, 0, 0, 2, 0x0a, 9), code: status.INVALID_ARGUMENT },
     "a body that ends within a message": { bytes: Uint8Array.of(0, 0, 0, 0, 9, 1), code: status.INVALID_ARGUMENT },
-    "the compressed flag without an encoding": { bytes: Uint8Array.of(1, 0, 0, 0, 0), code: status.INVALID_ARGUMENT },
+    "the compressed flag without an encoding": { bytes: Uint8Array.of(1, 0, 0, 0, 0), code: status.INTERNAL },
     "the trailer flag of gRPC-Web": { bytes: Uint8Array.of(128, 0, 0, 0, 0), code: status.INVALID_ARGUMENT },
     "an encoding that is not served": {
       bytes: new Uint8Array(5),
