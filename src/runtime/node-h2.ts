@@ -23,8 +23,6 @@ export function createH2Server(
     session.on("close", () => sessions.delete(session));
     session.on("error", () => undefined);
   });
-  // A connection that speaks something else, or breaks the protocol, is closed by its session.
-  server.on("sessionError", () => undefined);
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
     // Node looks at twice as much and more before the client has acknowledged the setting.
     const isTooLarge = listBytes(headers) > headerBytes;
