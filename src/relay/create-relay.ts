@@ -3,6 +3,7 @@ import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.t
 import type { InstanceMessage } from "../durable/session-bus.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
+import { Admission } from "./admission.ts";
 import type { RelayContext } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
@@ -13,6 +14,7 @@ import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { followRevocations, tick, tickMs } from "./ticker.ts";
+import { Users } from "./users.ts";
 
 export interface RelayOptions extends RelayContext {
   readonly keys: TokenVerifierOptions["keys"];
@@ -43,6 +45,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
   const context = { log, bus, limits, now, newId, defer };
+  const users = new Users(limits);
   const relay: Relay = {
     ...context,
     tokens: createTokenVerifier({
@@ -54,7 +57,9 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       ...(audience === undefined ? {} : { audience }),
     }),
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
-    rooms: new Rooms(context),
+    rooms: new Rooms(context, users),
+    users,
+    admission: new Admission(limits),
     readings: new Readings(),
     revocations,
   };

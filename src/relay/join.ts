@@ -54,17 +54,20 @@ export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined>
   assertMayEnter(principal, sessionId);
   if (join.protocol > protocol) throw new BatonError("PROTOCOL_UNSUPPORTED");
   const { userId } = principal;
+  relay.users.of(userId, relay.now()).assertRate(relay.now());
   const resume =
     join.resumeToken === ""
       ? undefined
       : await relay.resumeTokens.open(join.resumeToken, { sessionId, userId }, relay.now());
   const clientId = clientIdOf(join, resume) ?? relay.newId();
   const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
-  for (let attempt = 1; ; attempt++) {
-    const joined = await attemptJoin(relay, call, identity, resume);
-    if (joined !== undefined) return joined;
-    if (attempt === maxAttempts) throw new BatonError("LOG_UNAVAILABLE");
-  }
+  return await relay.admission.run(call.signal, async () => {
+    for (let attempt = 1; ; attempt++) {
+      const joined = await attemptJoin(relay, call, identity, resume);
+      if (joined !== undefined) return joined;
+      if (attempt === maxAttempts) throw new BatonError("LOG_UNAVAILABLE");
+    }
+  });
 }
 
 function clientIdOf(join: Join, resume: ResumeClaims | undefined): string | undefined {
@@ -82,6 +85,7 @@ async function attemptJoin(
   resume: ResumeClaims | undefined,
 ): Promise<Joined | undefined> {
   const { principal, join, outlet } = call;
+  relay.users.of(identity.userId, relay.now()).visit(identity.sessionId, relay.now());
   const room = await relay.rooms.open(identity.sessionId);
   const writes = mayWrite(principal.scopes);
   assertPlace(relay, room, identity, writes);
@@ -131,6 +135,7 @@ async function attemptJoin(
     reader,
     principal,
     generation,
+    rate: relay.users.of(identity.userId, relay.now()).streamRate(relay.now()),
     resynced: plan.outcome === Outcome.RESYNCED,
     limits,
     nowMs: relay.now(),
@@ -162,15 +167,12 @@ async function claim(relay: Relay, room: Room, identity: Identity): Promise<numb
 function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
   // It takes the place of its own older stream.
   if (room.participantOf(identity.key)?.mayWrite === writes) return;
-  const { writers, readers, userStreams, userSessions } = relay.limits;
+  const { writers, readers } = relay.limits;
   const alike = room.count(({ mayWrite }) => mayWrite === writes);
   if (alike >= (writes ? writers : readers)) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
   }
-  const { streams, sessions } = relay.rooms.countUser(identity.userId, identity.sessionId);
-  if (streams >= userStreams || sessions >= userSessions) {
-    throw new BatonError("USER_LIMIT", undefined, { retryAfterMs: fullRetryMs });
-  }
+  relay.users.of(identity.userId, relay.now()).assertStream();
 }
 
 /** When somebody who found no place may try again. */

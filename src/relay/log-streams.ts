@@ -48,7 +48,9 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
     if (at > kept.head || at < kept.first - 1) {
       throw new BatonError("SEQ_OUT_OF_RANGE", `the log keeps ${kept.first} to ${kept.head}`);
     }
-    const state = await loadState(relay.log, request.sessionId, kept, at, relay.limits);
+    const state = await relay.admission.run(call.signal, () =>
+      loadState(relay.log, request.sessionId, kept, at, relay.limits),
+    );
     await assertSameEpoch();
     const { outlet, signal } = call;
     for (const part of snapshotParts(state)) {
@@ -85,6 +87,7 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
   assertNotRevoked(relay, principal);
+  countReading(relay, principal.userId, call.signal);
   relay.readings.add({ sessionId, principal, end: (error) => call.outlet.end(error) }, call.signal);
   const kept = await relay.log.describe(sessionId);
   if (kept === undefined || kept.head === 0) throw new BatonError("SESSION_NOT_FOUND");
@@ -103,4 +106,14 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
       if (behind !== undefined) await within(relay.limits.slowReaderMs, behind, "SLOW_CONSUMER");
     },
   };
+}
+
+/** Until the call is over it is one of its user's streams. */
+function countReading({ users, now }: Relay, userId: string, signal: AbortSignal): void {
+  const user = users.of(userId, now());
+  user.assertRate(now());
+  user.assertStream();
+  if (signal.aborted) return;
+  user.began();
+  signal.addEventListener("abort", () => users.of(userId, now()).ended(now()), { once: true });
 }

@@ -4,7 +4,7 @@ import type { Refusal } from "../session/refusal.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
 import { faultPayload, type Identity } from "./payload.ts";
-import { Rate } from "./rate.ts";
+import type { Rate } from "./rate.ts";
 import type { Reader } from "./reader.ts";
 
 /** Where an answer goes: the stream, or the `Publish` call, that a message came by. */
@@ -58,6 +58,8 @@ export class Participant {
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
+    /** What it may send. */
+    readonly rate: Rate;
     /** It begins with a snapshot in place of what its client asked for. */
     readonly resynced: boolean;
     readonly limits: Limits;
@@ -75,7 +77,7 @@ export class Participant {
     this.#tokenTimes = tokenTimes(options.principal, nowMs, this.#skewMs);
     this.generation = options.generation;
     this.joinedAsReader = options.generation === 0;
-    this.rate = new Rate(limits.messagesPerSecond, limits.messagesBurst, nowMs);
+    this.rate = options.rate;
     this.joinedAtMs = nowMs;
     this.lastHeardMs = nowMs;
     this.lastBeatMs = nowMs;

@@ -1,15 +1,19 @@
 import type { ResumeTokens } from "../auth/resume-token.ts";
 import type { TokenVerifier } from "../auth/verify.ts";
+import type { Admission } from "./admission.ts";
 import type { RelayContext } from "./context.ts";
 import type { Readings } from "./readings.ts";
 import type { RevocationFeed } from "./revocation-feed.ts";
 import type { Rooms } from "./rooms.ts";
+import type { Users } from "./users.ts";
 
 /** One instance of the relay: what every call on it stands on. */
 export interface Relay extends RelayContext {
   readonly tokens: TokenVerifier;
   readonly resumeTokens: ResumeTokens;
   readonly rooms: Rooms;
+  readonly users: Users;
+  readonly admission: Admission;
   readonly readings: Readings;
   readonly revocations: RevocationFeed;
 }

@@ -14,6 +14,7 @@ import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
+import type { Users } from "./users.ts";
 import { encodeFrame } from "./wire/envelope.ts";
 
 const logger = getLogger(["baton", "room"]);
@@ -31,6 +32,7 @@ export class Room {
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
+  readonly #users: Users;
   readonly #ephemerals = new Ephemerals();
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
@@ -40,8 +42,9 @@ export class Room {
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
-  constructor(context: RelayContext, state: SessionState, first: number) {
+  constructor(context: RelayContext, users: Users, state: SessionState, first: number) {
     this.#context = context;
+    this.#users = users;
     this.sessionId = state.sessionId;
     this.roster = new Roster(context.limits);
     this.ring = new Ring(context.limits.ringBytes);
@@ -110,6 +113,7 @@ export class Room {
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
     this.participants.set(participant.streamId, participant);
     this.#byClient.set(key, participant);
+    this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
     this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
   }
@@ -151,6 +155,7 @@ export class Room {
   end(participant: Participant, error?: BatonError): void {
     if (!this.participants.delete(participant.streamId)) return;
     const nowMs = this.#context.now();
+    this.#users.of(participant.identity.userId, nowMs).ended(nowMs, this.sessionId);
     if (this.#byClient.get(participant.key) === participant) {
       this.#byClient.delete(participant.key);
       // A client of the original contract never comes back as the same one: there is nothing to wait for.

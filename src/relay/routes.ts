@@ -26,7 +26,8 @@ export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOri
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
-  const options = { maxMessageBytes: relay.limits.messageBytes, report };
+  const { messageBytes: maxMessageBytes, firstMessageMs } = relay.limits;
+  const options = { maxMessageBytes, firstMessageMs, report };
   const streamOptions = { ...options, endGraceMs };
   const { method } = CodeReviewService;
   const endpoints = [

@@ -30,6 +30,7 @@ export function tick(relay: Relay): void {
     room.prune(nowMs);
   }
   relay.rooms.sweep(nowMs);
+  relay.users.sweep(nowMs);
 }
 
 /** Reads what was revoked elsewhere, and ends the streams that live on it. Never rejects. */

@@ -4,14 +4,11 @@ import type { ConnectionServer } from "./node-connections.ts";
 import { type Exchange, serveExchange } from "./node-exchange.ts";
 import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
-/** Longer than load balancers keep a quiet connection, 60 s: who closes it first should not be the one who is asked. */
-const keepAliveMs = 75_000;
-
 /** How long a client that is still sending has to take an answer that came early, before its connection is cut. */
 const lingerMs = 1_000;
 
 export function createH1Server(
-  { headerBytes, firstMessageMs }: ConnectionLimits,
+  { headerBytes, firstMessageMs, connectionIdleMs }: ConnectionLimits,
   fetch: FetchHandler,
 ): ConnectionServer {
   const server = createServer({
@@ -21,7 +18,7 @@ export function createH1Server(
     connectionsCheckingInterval: Math.min(firstMessageMs, 1_000),
     // A request's body is a stream, and may be quiet.
     requestTimeout: 0,
-    keepAliveTimeout: keepAliveMs,
+    keepAliveTimeout: connectionIdleMs,
   });
   /** Of connections whose first request is still to come. Bun has no time limit for it. */
   const heads = new WeakMap<Socket, NodeJS.Timeout>();

@@ -13,6 +13,7 @@ import { admitErrors, streamIdKey } from "./handler-admission.ts";
 import { compressionOptions, tellEncodings } from "./handler-compression.ts";
 import { nameErrors } from "./handler-errors.ts";
 import { withKnownFlags } from "./handler-flags.ts";
+import { withPromptBody } from "./handler-patience.ts";
 import { throughText } from "./handler-text.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
@@ -21,6 +22,8 @@ import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
 export interface HandlerOptions {
   /** The largest message taken, in bytes. */
   readonly maxMessageBytes: number;
+  /** How long a call's first message may take to come; of a call with one message, its whole body. */
+  readonly firstMessageMs: number;
   readonly report: ReportError;
 }
 
@@ -34,7 +37,7 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export function createHandlerEndpoints(
   register: (router: ConnectRouter) => unknown,
-  { maxMessageBytes, report }: HandlerOptions,
+  { maxMessageBytes, firstMessageMs, report }: HandlerOptions,
 ): readonly WireEndpoint[] {
   const router = createConnectRouter({
     readMaxBytes: maxMessageBytes,
@@ -46,7 +49,8 @@ export function createHandlerEndpoints(
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, report)),
+    handle: (request, context) =>
+      throughText(request, (binary) => answer(handler, binary, context, { firstMessageMs, report })),
   }));
 }
 
@@ -54,13 +58,14 @@ async function answer(
   handler: UniversalHandler,
   request: Request,
   context: CallContext,
-  report: ReportError,
+  { firstMessageMs, report }: Pick<HandlerOptions, "firstMessageMs" | "report">,
 ): Promise<Response> {
   const native = refuseNativeGrpc(request, context);
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
+  const call = withKnownFlags(universalServerRequestFromFetch(request, {}));
   const response = await handler({
-    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
+    ...withPromptBody(call, handler.method, firstMessageMs),
     contextValues: createContextValues().set(streamIdKey, streamId),
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
