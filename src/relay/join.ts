@@ -1,10 +1,9 @@
-import { create } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import type { ResumeClaims } from "../auth/resume-token.ts";
 import { mayWrite } from "../auth/scopes.ts";
-import type { Join, Participant as ShownParticipant, Snapshot, Welcome } from "../gen/codereview/v1/codereview_pb.ts";
-import { Welcome_Outcome as Outcome, ParticipantSchema, WelcomeSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import type { Join, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
+import { Join_History as History, Welcome_Outcome as Outcome } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern, sessionIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import { type JoinPlan, planJoin } from "../session/resume.ts";
@@ -17,8 +16,10 @@ import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
+import { isResyncDue, prepareResync } from "./resync.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
+import { createWelcome, protocol } from "./welcome.ts";
 
 const logger = getLogger(["baton", "join"]);
 
@@ -38,8 +39,6 @@ export interface Joined {
   readonly participant: Participant;
 }
 
-/** The protocol that this relay speaks; 0 on the wire counts as 1. */
-const protocol = 1;
 /** How often a join starts again because its session's room ended under it (a new epoch, a store that came back). */
 const maxAttempts = 3;
 
@@ -116,6 +115,8 @@ async function attemptJoin(
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
   const isAcked = writes && call.dialect === "contract";
+  // What its Welcome promises it gets as it was promised, and who asked for the whole log, all of that.
+  const promisedSeq = join.history === History.FULL ? Number.POSITIVE_INFINITY : state.head;
   const reader = new Reader({
     outlet,
     source: room.source(identity),
@@ -124,6 +125,10 @@ async function attemptJoin(
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
     now: relay.now,
+    fetchResync: (fromSeq) =>
+      fromSeq > promisedSeq && isResyncDue(room, relay.limits, fromSeq)
+        ? prepareResync(relay, room, participant, fromSeq)
+        : undefined,
     fail: (error) => room.end(participant, error instanceof BatonError ? error : new BatonError("INTERNAL")),
   });
   const { limits } = relay;
@@ -141,7 +146,8 @@ async function attemptJoin(
     nowMs: relay.now(),
   });
   room.enter(participant);
-  const welcome = createWelcome(relay, room, participant, plan, token, last);
+  const place = { outcome: plan.outcome, resumeToken: token, lastClientSeq: last };
+  const welcome = createWelcome(relay, room, participant, place);
   reader.welcome({ case: "welcome", value: welcome });
   logger.info("stream joined", {
     streamId: call.streamId,
@@ -197,44 +203,4 @@ function snapshotOf(
 ): Iterator<Snapshot> | undefined {
   if (stored !== undefined) return snapshotParts(stored);
   return plan.snapshot ? snapshotParts(state) : undefined;
-}
-
-/** Those who may write, as the others see them. */
-export function shownParticipants({ roster }: Room): readonly ShownParticipant[] {
-  return [...roster.entries].map(({ userId, clientId, displayName, status, cursor }) =>
-    create(ParticipantSchema, { userId, clientId, displayName, status, ...(cursor === undefined ? {} : { cursor }) }),
-  );
-}
-
-function createWelcome(
-  relay: Relay,
-  room: Room,
-  participant: Participant,
-  plan: Extract<JoinPlan, { kind: "welcome" }>,
-  resumeToken: string,
-  last: number,
-): Welcome {
-  const { principal, streamId, identity } = participant;
-  const { limits } = relay;
-  return create(WelcomeSchema, {
-    epoch: room.state.epoch,
-    headSeq: BigInt(room.state.head),
-    resumeToken,
-    lastClientSeq: BigInt(last),
-    outcome: plan.outcome,
-    participants: [...shownParticipants(room)],
-    limits: {
-      maxMessageBytes: limits.messageBytes,
-      maxMessagesPerSecond: limits.messagesPerSecond,
-      maxUnackedBytes: limits.unackedBytes,
-      heartbeatIntervalMs: limits.heartbeatMs,
-      maxStreamAgeMs: limits.streamAgeMs,
-    },
-    tokenExpiresAt: BigInt(principal.expiresAtMs),
-    scopes: [...principal.scopes],
-    streamId,
-    clientId: identity.clientId,
-    readerCount: room.count((other) => !other.mayWrite),
-    protocol,
-  });
 }

@@ -7,16 +7,14 @@ import { BatonError } from "../session/reasons.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { tokenTimes } from "../session/token-clock.ts";
 import { authenticate } from "./authenticate.ts";
-import { concat } from "./concat.ts";
 import { assertNotRevoked } from "./end-streams.ts";
+import { gather, gatheredBytes } from "./gather.ts";
 import { assertSessionId } from "./join.ts";
 import { loadState } from "./load.ts";
 import type { Relay } from "./relay.ts";
 import type { StreamCall, StreamHandler } from "./stream.ts";
 import { encodeFrame, frameInForm } from "./wire/envelope.ts";
 import { within } from "./within.ts";
-
-const chunkBytes = 256 * 1024;
 
 /** `ReadLog`: a range of the log, as it was sent. */
 export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema> {
@@ -29,12 +27,12 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
     }
     const { outlet, signal } = call;
     for (let next = from; next <= to && !signal.aborted; ) {
-      const records = await relay.log.read(request.sessionId, next, to, chunkBytes);
+      const records = await relay.log.read(request.sessionId, next, to, gatheredBytes);
       await assertSameEpoch();
       if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
-      next += records.length;
-      const frames = records.map(({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
-      await write(concat(frames));
+      const { bytes, count } = gather(records, ({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
+      next += count;
+      await write(bytes);
     }
     outlet.end();
   };

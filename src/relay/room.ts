@@ -8,6 +8,7 @@ import { type PresenceChange, Roster } from "../session/roster.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
+import { type LadderStep, noLadderSteps } from "./ladder.ts";
 import type { Participant } from "./participant.ts";
 import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
@@ -29,11 +30,13 @@ export class Room {
   readonly ring: Ring;
   readonly pipeline: Pipeline;
   readonly participants = new Map<string, Participant>();
+  /** How often each step was taken here with a reader that is behind. */
+  readonly ladderSteps = noLadderSteps();
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
   readonly #users: Users;
-  readonly #ephemerals = new Ephemerals();
+  readonly #ephemerals: Ephemerals;
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
@@ -48,6 +51,7 @@ export class Room {
     this.sessionId = state.sessionId;
     this.roster = new Roster(context.limits);
     this.ring = new Ring(context.limits.ringBytes);
+    this.#ephemerals = new Ephemerals(context.limits.ringBytes);
     this.pipeline = new Pipeline(context, state, {
       published: (records) => this.#published(records),
       superseded: (key, generation) => this.#supersede(key, generation),
@@ -102,6 +106,7 @@ export class Room {
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
       encode: (payload, form, timestampMs = now()) => encode(payload, timestampMs, form),
+      stepped: (step) => this.#stepped(step),
     };
   }
 
@@ -163,6 +168,7 @@ export class Room {
     }
     if (this.participants.size === 0) this.#emptySinceMs = nowMs;
     participant.reader.end(error);
+    if (error?.reason === "SLOW_CONSUMER") this.#stepped("cut");
     logger.info("stream left", {
       streamId: participant.streamId,
       session: this.sessionId,
@@ -201,10 +207,17 @@ export class Room {
     this.pipeline.end(error);
   }
 
-  /** Forgets the ephemerals that nobody can be behind of, and the claims that were not heard of for long. */
+  /** Forgets the ephemerals that everybody has been told of, and the claims that were not heard of for long. */
   prune(nowMs: number): void {
     this.pipeline.forgetClaims(nowMs);
-    this.#ephemerals.forgetBefore(this.ring.first);
+    let oldest = this.ring.end;
+    for (const { reader } of this.participants.values()) oldest = Math.min(oldest, reader.oldestEntry);
+    this.#ephemerals.forgetBefore(oldest);
+  }
+
+  /** Something was done about a reader that is behind. */
+  #stepped(step: LadderStep): void {
+    this.ladderSteps[step] += 1;
   }
 
   /** Into the ring, then to everybody. */

@@ -9,7 +9,14 @@ import { BatonError } from "../../src/session/reasons.ts";
 const never = () => assert.fail("not asked for");
 
 async function read(records: Promise<readonly LogRecord[]>) {
-  const source = { ring: new Ring(0), head: 9, readLog: () => records, conflated: never, encode: never };
+  const source = {
+    ring: new Ring(0),
+    head: 9,
+    readLog: () => records,
+    conflated: never,
+    encode: never,
+    stepped: never,
+  };
   const frames = new ReaderFrames({ form: "binary", key: "", ackFrom: Number.POSITIVE_INFINITY, encode: never });
   return await readFromLog(source, frames, 7);
 }

@@ -112,12 +112,14 @@ describe("the way down to a client of the original contract", () => {
         readLog: async () => assert.fail("it is in the ring"),
         conflated: () => [],
         encode: (payload) => frame(payload),
+        stepped: (step) => assert.fail(step),
       },
       key: "mine/me",
       ackFrom: Number.POSITIVE_INFINITY,
       snapshot: undefined,
       fromSeq: 2,
       now: () => clockMs,
+      fetchResync: () => undefined,
       fail: (error) => assert.fail(String(error)),
     });
     reader.welcome({ case: "welcome", value: {} });
