@@ -3,6 +3,7 @@ import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
 import { createLocalBus } from "../durable/bus-local.ts";
+import { withBreaker } from "../durable/log-breaker.ts";
 import { createMemoryLog } from "../durable/log-memory.ts";
 import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
@@ -57,7 +58,7 @@ const closeGraceMs = 500;
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   const { host, port, grpcPort, tls, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
-  const log = await openLog(config);
+  const log = withBreaker(await openLog(config));
   const servers: RunningServer[] = [];
   try {
     const running = await createRelay({
