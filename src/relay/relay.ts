@@ -2,6 +2,7 @@ import type { ResumeTokens } from "../auth/resume-token.ts";
 import type { TokenVerifier } from "../auth/verify.ts";
 import type { RelayContext } from "./context.ts";
 import type { Readings } from "./readings.ts";
+import type { Retention } from "./retention.ts";
 import type { RevocationFeed } from "./revocation-feed.ts";
 import type { Rooms } from "./rooms.ts";
 
@@ -12,4 +13,5 @@ export interface Relay extends RelayContext {
   readonly rooms: Rooms;
   readonly readings: Readings;
   readonly revocations: RevocationFeed;
+  readonly retention: Retention;
 }
