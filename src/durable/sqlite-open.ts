@@ -5,6 +5,9 @@ import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
 import { failureKind, primary, primaryCode } from "./sqlite-errors.ts";
 import { addTables, assertOwnFormat, createTables } from "./sqlite-schema.ts";
 
+/** Pages of the write-ahead log after which they are put into the database file: 16 MiB, which takes some 20 ms. */
+export const checkpointPages = 4_000;
+
 /**
  * - WAL: an append is written once, at the log's end; with the lock below its index lies in memory, without a file.
  * - FULL: in WAL mode every commit is synced; with NORMAL a power cut could take acked records.
@@ -14,7 +17,7 @@ const pragmas = [
   "PRAGMA journal_mode = WAL",
   "PRAGMA synchronous = FULL",
   "PRAGMA cache_size = -16384",
-  "PRAGMA wal_autocheckpoint = 4000",
+  `PRAGMA wal_autocheckpoint = ${checkpointPages}`,
   "PRAGMA journal_size_limit = 67108864",
   "PRAGMA temp_store = MEMORY",
 ];

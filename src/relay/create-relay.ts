@@ -1,6 +1,7 @@
 import { createResumeTokens } from "../auth/resume-token.ts";
 import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.ts";
 import type { InstanceMessage } from "../durable/session-bus.ts";
+import type { OpenBackup } from "../durable/store-backup.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
 import { Admission } from "./admission.ts";
@@ -10,10 +11,11 @@ import { disconnect } from "./end-streams.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
 import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
+import { Retention } from "./retention.ts";
 import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
-import { followRevocations, tick, tickMs } from "./ticker.ts";
+import { createTicker, followRevocations, tickMs } from "./ticker.ts";
 import { Users } from "./users.ts";
 
 export interface RelayOptions extends RelayContext {
@@ -24,6 +26,8 @@ export interface RelayOptions extends RelayContext {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Signs resume tokens; undefined: one that is kept in the log's store, shared by its instances. */
   readonly resumeSecret?: Uint8Array | undefined;
+  /** Of the log's store; undefined: it has none. */
+  readonly openBackup?: OpenBackup | undefined;
 }
 
 export interface RunningRelay {
@@ -46,6 +50,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   await revocations.load(now());
   const context = { log, bus, limits, now, newId, defer };
   const users = new Users(limits);
+  const rooms = new Rooms(context, users);
   const relay: Relay = {
     ...context,
     tokens: createTokenVerifier({
@@ -57,23 +62,25 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       ...(audience === undefined ? {} : { audience }),
     }),
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
-    rooms: new Rooms(context, users),
+    rooms,
     users,
     admission: new Admission(limits),
     readings: new Readings(),
     revocations,
+    retention: new Retention(context, rooms),
   };
   const leaveBus = bus.listen((message) => hear(relay, message));
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
   await keys.tend(now());
+  const tick = createTicker(relay);
   const ticker = setInterval(() => {
     void keys.tend(now());
-    tick(relay);
+    tick();
   }, tickMs);
   const readiness = createReadiness();
   return {
     relay,
-    routes: createRoutes(relay, readiness, options.allowedOrigins ?? []),
+    routes: createRoutes(relay, readiness, options.allowedOrigins ?? [], options.openBackup),
     readiness,
     async drain() {
       readiness.become("draining");

@@ -7,6 +7,7 @@ import { assertNever, BatonError } from "../session/reasons.ts";
 import { refuse } from "../session/refusal.ts";
 import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
+import { appendPatiently } from "./append-patiently.ts";
 import type { RelayContext } from "./context.ts";
 import { decodeRecord } from "./load.ts";
 import type { Origin } from "./participant.ts";
@@ -45,6 +46,8 @@ export class Pipeline {
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
+  /** Aborts at the end: nothing is waited for any more. */
+  readonly #over = new AbortController();
   #idleWaiters: (() => void)[] = [];
   /** Of those who wait for the batch in flight. */
   #batchWaiters: (() => void)[] = [];
@@ -121,6 +124,7 @@ export class Pipeline {
   end(error: BatonError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
+    this.#over.abort();
     this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
     this.#release();
   }
@@ -162,12 +166,22 @@ export class Pipeline {
 
   async #append(batch: Batch<Origin>): Promise<void> {
     const encoded = encodeBatch(batch);
+    const { log } = this.#context;
+    const { sessionId } = this.state;
     try {
-      const outcome = await this.#context.log.append(this.state.sessionId, encoded);
+      const outcome = await appendPatiently(
+        encoded,
+        (attempt) => log.append(sessionId, attempt),
+        () => logger.warn("the log does not take a batch; it is tried again", { session: sessionId }),
+        this.#over.signal,
+      );
       if (this.#ended !== undefined) return;
       switch (outcome.kind) {
         case "appended":
           return this.#commit(encoded.records);
+        case "found":
+          this.#commit(encoded.records);
+          return this.#follow(outcome.after);
         case "conflict":
           this.#answer(this.#sequencer.conflicted());
           return this.#follow(outcome.records);
@@ -185,8 +199,9 @@ export class Pipeline {
           return assertNever(outcome);
       }
     } catch (error) {
+      if (this.#ended !== undefined) return;
       if (!(error instanceof BatonError) || error.reason !== "LOG_FULL") throw error;
-      if (!this.#toldFull) logger.error("the storage is full", { session: this.state.sessionId, reason: error.reason });
+      if (!this.#toldFull) logger.error("the storage is full", { session: sessionId, reason: error.reason });
       this.#toldFull = true;
       this.#answer(this.#sequencer.refused(refuse("LOG_FULL", error.message, storageRetryMs)));
     }

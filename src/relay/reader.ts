@@ -82,6 +82,11 @@ export class Reader {
     return Math.max(this.#blockedSinceMs, this.outlet.tookPieceAtMs ?? 0);
   }
 
+  /** Time in which nothing could be written is not held against it. */
+  forgive(ms: number): void {
+    if (this.#blockedSinceMs !== undefined) this.#blockedSinceMs += ms;
+  }
+
   /** The last record that it has been told of, or that its snapshot stands for. */
   get toldSeq(): number {
     return this.#nextSeq - 1;

@@ -3,6 +3,7 @@ import type { TokenVerifier } from "../auth/verify.ts";
 import type { Admission } from "./admission.ts";
 import type { RelayContext } from "./context.ts";
 import type { Readings } from "./readings.ts";
+import type { Retention } from "./retention.ts";
 import type { RevocationFeed } from "./revocation-feed.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Users } from "./users.ts";
@@ -16,4 +17,5 @@ export interface Relay extends RelayContext {
   readonly admission: Admission;
   readonly readings: Readings;
   readonly revocations: RevocationFeed;
+  readonly retention: Retention;
 }

@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
+import type { OpenBackup } from "../durable/store-backup.ts";
 import { CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
+import { createBackupRoute } from "./admin/backup.ts";
 import { registerAdmin } from "./admin/service.ts";
 import { registerStandardServices } from "./grpc/standard-services.ts";
 import { getSnapshot, readLog } from "./log-streams.ts";
@@ -22,7 +24,12 @@ const endGraceMs = 2_000;
 export type RelayRoutes = Hono<{ Bindings: WireBindings }>;
 
 /** Every method that the relay serves, behind the guard of origins. */
-export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOrigins: readonly string[]): RelayRoutes {
+export function createRoutes(
+  relay: Relay,
+  readiness: ReadinessState,
+  allowedOrigins: readonly string[],
+  openBackup: OpenBackup | undefined,
+): RelayRoutes {
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
@@ -47,6 +54,7 @@ export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOri
   );
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))
+    .route("/", createBackupRoute(relay, openBackup))
     .route("/", createWireRoutes([...endpoints, ...standard]));
 }
 

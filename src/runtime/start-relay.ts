@@ -3,9 +3,11 @@ import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
 import { createLocalBus } from "../durable/bus-local.ts";
+import { withBreaker } from "../durable/log-breaker.ts";
 import { createMemoryLog } from "../durable/log-memory.ts";
 import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
+import type { OpenBackup } from "../durable/store-backup.ts";
 import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes } from "../relay/health.ts";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
@@ -51,13 +53,17 @@ export interface StartedRelay {
   close(): Promise<void>;
 }
 
+/** Of the log, in the data folder. */
+export const databaseName = "baton.sqlite";
+
 /** What is left of the drain's time for connections to close in, once their streams have ended. */
 const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   const { host, port, grpcPort, tls, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
-  const log = await openLog(config);
+  const opened = await openLog(config);
+  const log = withBreaker(opened.log);
   const servers: RunningServer[] = [];
   try {
     const running = await createRelay({
@@ -72,6 +78,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       audience,
       allowedOrigins,
       resumeSecret,
+      openBackup: opened.openBackup,
     });
     const { readiness } = running;
     const app = new Hono<{ Bindings: WireBindings }>();
@@ -104,12 +111,14 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   }
 }
 
-async function openLog({ log, dataDir }: RelayConfig): Promise<SessionLog> {
+async function openLog({ log, dataDir }: RelayConfig): Promise<{ log: SessionLog; openBackup?: OpenBackup }> {
   switch (log) {
     case "memory":
-      return createMemoryLog(Date.now);
-    case "sqlite":
-      return await openSqliteLog({ path: join(dataDir, "baton.sqlite"), now: Date.now });
+      return { log: createMemoryLog(Date.now) };
+    case "sqlite": {
+      const sqlite = await openSqliteLog({ path: join(dataDir, databaseName), now: Date.now });
+      return { log: sqlite, openBackup: sqlite.openBackup };
+    }
     default:
       return assertNever(log);
   }

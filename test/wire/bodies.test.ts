@@ -181,7 +181,7 @@ test("GR11 a streaming implementation hears that its body was let go, where no o
         yield customMessage("first");
         await new Promise(() => {});
       }),
-    { maxMessageBytes: 1024, report: assert.fail },
+    { maxMessageBytes: 1024, firstMessageMs: 10_000, report: assert.fail },
   );
   assert.ok(endpoint !== undefined);
   const request = new Request("http://test/", {
