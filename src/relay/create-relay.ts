@@ -3,9 +3,12 @@ import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.t
 import type { InstanceMessage } from "../durable/session-bus.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
-import type { RelayContext } from "./context.ts";
+import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
+import type { ExposedBesides } from "./metrics/collectors.ts";
+import { Meters } from "./metrics/meters.ts";
+import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
 import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
@@ -14,7 +17,7 @@ import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { followRevocations, tick, tickMs } from "./ticker.ts";
 
-export interface RelayOptions extends RelayContext {
+export interface RelayOptions extends RelayPlatform {
   readonly keys: TokenVerifierOptions["keys"];
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
@@ -22,11 +25,15 @@ export interface RelayOptions extends RelayContext {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Signs resume tokens; undefined: one that is kept in the log's store, shared by its instances. */
   readonly resumeSecret?: Uint8Array | undefined;
+  /** What the metrics tell besides, and the relay cannot know. */
+  readonly exposed?: ExposedBesides | undefined;
 }
 
 export interface RunningRelay {
   readonly relay: Relay;
   readonly routes: RelayRoutes;
+  /** What it counts, for whoever scrapes it. */
+  readonly metrics: Metrics;
   /** Whoever listens tells it when the relay is ready; the drain tells the rest. */
   readonly readiness: ReadinessState;
   /** Sends everybody away so that nothing is lost, within the drain's time. The log is its opener's to close. */
@@ -42,7 +49,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   // Before anybody is let in.
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
-  const context = { log, bus, limits, now, newId, defer };
+  const context = { log, bus, limits, now, newId, defer, meters: new Meters() };
   const relay: Relay = {
     ...context,
     tokens: createTokenVerifier({
@@ -69,6 +76,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   return {
     relay,
     routes: createRoutes(relay, readiness, options.allowedOrigins ?? []),
+    metrics: createMetrics({ relay, keys, ...options.exposed }),
     readiness,
     async drain() {
       readiness.become("draining");

@@ -57,8 +57,16 @@ export class RingFeed {
     this.#nextSeq = nextSeq;
     this.#own = [];
     for (let at = index; at < ring.end; at++) if (ring.entry(at).sender === this.#frames.key) this.#own.push(at);
-    if (missed.length > 0) this.#write(concat(missed.map((frame) => this.#frames.inForm(frame))));
+    if (missed.length > 0) this.#conflate(missed);
     return true;
+  }
+
+  #conflate(missed: readonly Uint8Array[]): void {
+    const { meters } = this.#source;
+    const frames = concat(missed.map((frame) => this.#frames.inForm(frame)));
+    meters.stepped("conflated");
+    meters.send("conflated", missed.length, frames.length);
+    this.#write(frames);
   }
 
   /** Writes on from where it is: up to its client's next own entry, or of these as many as there are. */
@@ -76,15 +84,17 @@ export class RingFeed {
     for (const run of this.#source.ring.runs(this.#position, to)) {
       this.#nextSeq = run.head + 1;
       this.#position = run.to;
+      this.#source.meters.sendContents(run.contents);
       if (!this.#write(run.bytes)) return;
     }
   }
 
   #passDerived(to: number, form: DerivedForm): void {
-    const { ring } = this.#source;
+    const { ring, meters } = this.#source;
     const frames: Uint8Array[] = [];
     for (let bytes = 0; this.#position < to && bytes < gatheredBytes; ) {
       const frame = ring.derived(this.#position, form, derive);
+      meters.send(ring.entry(this.#position).payload, 1, frame.length);
       this.#advance();
       frames.push(frame);
       bytes += frame.length;
@@ -94,13 +104,15 @@ export class RingFeed {
 
   /** What its client is told of entries of its own that lie behind one another, in one write. */
   #passOwn(): void {
-    const { ring } = this.#source;
+    const { ring, meters } = this.#source;
     const frames: Uint8Array[] = [];
     for (let bytes = 0; this.#own[0] === this.#position && bytes < gatheredBytes; ) {
       this.#own.shift();
-      const frame = this.#frames.ofOwn(ring.entry(this.#position));
+      const entry = ring.entry(this.#position);
+      const frame = this.#frames.ofOwn(entry);
       this.#advance();
       if (frame === undefined) continue;
+      meters.send(this.#frames.payloadOfOwn(entry), 1, frame.length);
       frames.push(frame);
       bytes += frame.length;
     }

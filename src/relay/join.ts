@@ -13,6 +13,7 @@ import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
+import type { JoinOutcome } from "./metrics/labels.ts";
 import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
@@ -28,6 +29,7 @@ export interface JoinCall {
   readonly principal: Principal;
   readonly carriage: Participant["carriage"];
   readonly dialect: Dialect;
+  readonly protocol: Participant["protocol"];
   readonly outlet: Outlet;
   readonly streamId: string;
   readonly signal: AbortSignal;
@@ -128,6 +130,7 @@ async function attemptJoin(
     streamId: call.streamId,
     carriage: call.carriage,
     dialect: call.dialect,
+    protocol: call.protocol,
     reader,
     principal,
     generation,
@@ -138,6 +141,7 @@ async function attemptJoin(
   room.enter(participant);
   const welcome = createWelcome(relay, room, participant, plan, token, last);
   reader.welcome({ case: "welcome", value: welcome });
+  relay.meters.joins.add(joinOutcome(plan.outcome));
   logger.info("stream joined", {
     streamId: call.streamId,
     session: identity.sessionId,
@@ -171,6 +175,11 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
   if (streams >= userStreams || sessions >= userSessions) {
     throw new BatonError("USER_LIMIT", undefined, { retryAfterMs: fullRetryMs });
   }
+}
+
+function joinOutcome(outcome: Outcome): JoinOutcome {
+  if (outcome === Outcome.RESYNCED) return "resynced";
+  return outcome === Outcome.RESUMED ? "resumed" : "new";
 }
 
 /** When somebody who found no place may try again. */

@@ -34,7 +34,9 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
       if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
       next += records.length;
       const frames = records.map(({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
-      await write(concat(frames));
+      const bytes = concat(frames);
+      relay.meters.send("record", frames.length, bytes.length);
+      await write(bytes);
     }
     outlet.end();
   };
@@ -53,7 +55,9 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
     const { outlet, signal } = call;
     for (const part of snapshotParts(state)) {
       if (signal.aborted) break;
-      await write(encodeFrame(SnapshotSchema, part, outlet.form));
+      const bytes = encodeFrame(SnapshotSchema, part, outlet.form);
+      relay.meters.send("snapshot", 1, bytes.length);
+      await write(bytes);
     }
     outlet.end();
   };
@@ -99,6 +103,7 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
     async write(frames) {
       if (relay.rooms.closing !== undefined) throw relay.rooms.closing;
       if (relay.now() >= endsAtMs) throw new BatonError("TOKEN_EXPIRED");
+      relay.meters.writes += 1;
       const behind = call.outlet.write(frames);
       if (behind !== undefined) await within(relay.limits.slowReaderMs, behind, "SLOW_CONSUMER");
     },

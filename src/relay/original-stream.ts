@@ -31,7 +31,7 @@ export interface OriginalStream {
 /** Takes in a client of the original contract, which says no Join. It is a new client each time, and has seen nothing. */
 export async function joinOriginal(
   relay: Relay,
-  { outlet, streamId, signal }: StreamCall<typeof SessionMessageSchema>,
+  { outlet, streamId, signal, protocol }: StreamCall<typeof SessionMessageSchema>,
   principal: Principal,
   sessionId: string,
 ): Promise<OriginalStream> {
@@ -46,6 +46,7 @@ export async function joinOriginal(
     principal,
     carriage: "bidi",
     dialect: "original",
+    protocol,
     outlet: new OriginalOutlet(outlet, view, relay),
     streamId,
     signal,

@@ -6,6 +6,7 @@ import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
 import { faultPayload, type Identity } from "./payload.ts";
 import { Rate } from "./rate.ts";
 import type { Reader } from "./reader.ts";
+import type { StreamCall } from "./stream.ts";
 
 /** Where an answer goes: the stream, or the `Publish` call, that a message came by. */
 export interface Origin {
@@ -25,6 +26,7 @@ export class Participant {
   /** How its messages come up: on the stream itself, or by `Publish`. */
   readonly carriage: "bidi" | "split";
   readonly dialect: Dialect;
+  readonly protocol: StreamCall<never>["protocol"];
   readonly reader: Reader;
   readonly rate: Rate;
   readonly joinedAtMs: number;
@@ -55,6 +57,7 @@ export class Participant {
     readonly streamId: string;
     readonly carriage: "bidi" | "split";
     readonly dialect: Dialect;
+    readonly protocol: StreamCall<never>["protocol"];
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
@@ -69,6 +72,7 @@ export class Participant {
     this.streamId = options.streamId;
     this.carriage = options.carriage;
     this.dialect = options.dialect;
+    this.protocol = options.protocol;
     this.reader = options.reader;
     this.#skewMs = limits.tokenSkewMs;
     this.#principal = options.principal;

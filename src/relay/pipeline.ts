@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { AppendBatch, LogRecord } from "../durable/session-log.ts";
+import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
 import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
 import { applyRecord } from "../session/apply.ts";
@@ -9,6 +9,7 @@ import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { decodeRecord } from "./load.ts";
+import { reasonOf } from "./metrics/meters.ts";
 import type { Origin } from "./participant.ts";
 import { encodeFrame } from "./wire/envelope.ts";
 
@@ -163,7 +164,7 @@ export class Pipeline {
   async #append(batch: Batch<Origin>): Promise<void> {
     const encoded = encodeBatch(batch);
     try {
-      const outcome = await this.#context.log.append(this.state.sessionId, encoded);
+      const outcome = await this.#measure(encoded);
       if (this.#ended !== undefined) return;
       switch (outcome.kind) {
         case "appended":
@@ -189,6 +190,26 @@ export class Pipeline {
       if (!this.#toldFull) logger.error("the storage is full", { session: this.state.sessionId, reason: error.reason });
       this.#toldFull = true;
       this.#answer(this.#sequencer.refused(refuse("LOG_FULL", error.message, storageRetryMs)));
+    }
+  }
+
+  /** Appends, and counts what became of it. */
+  async #measure(batch: AppendBatch): Promise<AppendOutcome> {
+    const { log, meters } = this.#context;
+    const startMs = performance.now();
+    try {
+      const outcome = await log.append(this.state.sessionId, batch);
+      meters.appends.add(outcome.kind);
+      if (outcome.kind === "appended") {
+        meters.batchRecords.observe(batch.records.length);
+        meters.batchBytes.observe(batch.records.reduce((sum, { frame }) => sum + frame.length, 0));
+      }
+      return outcome;
+    } catch (error) {
+      meters.appends.add(reasonOf(error) === "LOG_FULL" ? "full" : "failed");
+      throw error;
+    } finally {
+      meters.appendSeconds.observe((performance.now() - startMs) / 1000);
     }
   }
 

@@ -16,8 +16,9 @@ import { authenticate } from "./authenticate.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
 import { assertSessionId } from "./join.ts";
+import { reasonOf } from "./metrics/meters.ts";
 import type { Origin, Participant } from "./participant.ts";
-import { ackPayload, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
+import { ackPayload, countTold, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
@@ -26,6 +27,17 @@ import { putInForce, tokenStatus } from "./rotate.ts";
 
 /** `Publish`: messages of a client whose stream down is `Subscribe`, or who is not seen at all. */
 export async function publish(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
+  try {
+    const response = await take(relay, request, headers);
+    relay.meters.publishes.add("OK");
+    return response;
+  } catch (error) {
+    relay.meters.publishes.add(reasonOf(error));
+    throw error;
+  }
+}
+
+async function take(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
   const principal = await authenticate(relay, headers);
   const { sessionId } = request;
   assertSessionId(sessionId);
@@ -43,18 +55,15 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
     assertNotRevoked(relay, principal);
     await receive(relay, room, voice, message, encodedBytes(message));
   }
-  const replies = await voice.replies();
-  return create(PublishResponseSchema, {
-    replies: replies.map((payload) =>
-      create(SessionMessageSchema, {
-        sessionId,
-        timestamp: BigInt(relay.now()),
-        userId: identity.userId,
-        clientId: identity.clientId,
-        payload,
-      }),
-    ),
+  const payloads = await voice.replies();
+  const replies = payloads.map((payload) => {
+    const { userId, clientId } = identity;
+    const timestamp = BigInt(relay.now());
+    const reply = create(SessionMessageSchema, { sessionId, timestamp, userId, clientId, payload });
+    countTold(relay.meters, payload, 0);
+    return reply;
   });
+  return create(PublishResponseSchema, { replies });
 }
 
 interface Sender {
@@ -101,8 +110,14 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
 async function heard(relay: Relay, room: Room, participant: Participant, principal: Principal): Promise<void> {
   participant.lastHeardMs = relay.now();
   if (principal.issuedAtMs <= participant.principal.issuedAtMs) return;
-  checkRotation(participant.principal, principal, room.sessionId);
-  await putInForce(relay, room, participant, principal);
+  try {
+    checkRotation(participant.principal, principal, room.sessionId);
+    await putInForce(relay, room, participant, principal);
+  } catch (error) {
+    relay.meters.rotations.add("rejected");
+    throw error;
+  }
+  relay.meters.rotations.add("accepted");
   participant.reader.tell({ case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, principal) });
 }
 

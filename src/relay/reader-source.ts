@@ -1,4 +1,5 @@
 import type { LogRecord } from "../durable/session-log.ts";
+import type { Meters } from "./metrics/meters.ts";
 import type { RelayPayload } from "./payload.ts";
 import type { Ring } from "./ring.ts";
 import type { FrameForm } from "./stream.ts";
@@ -6,6 +7,7 @@ import type { FrameForm } from "./stream.ts";
 /** Where a reader reads from: its room. */
 export interface ReaderSource {
   readonly ring: Ring;
+  readonly meters: Meters;
   /** The last record that is in the ring's order. */
   readonly head: number;
   readLog(from: number, maxBytes: number): Promise<readonly LogRecord[]>;

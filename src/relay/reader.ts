@@ -4,7 +4,7 @@ import type { LoggedMessage } from "../session/state.ts";
 import { concat } from "./concat.ts";
 import { type LogPiece, readFromLog } from "./feed-log.ts";
 import { RingFeed } from "./feed-ring.ts";
-import { ackPayload, type RelayPayload } from "./payload.ts";
+import { ackPayload, countTold, type RelayPayload } from "./payload.ts";
 import { ReaderFrames } from "./reader-frames.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import type { Outlet } from "./stream.ts";
@@ -108,6 +108,7 @@ export class Reader {
   tell(payload: RelayPayload, timestampMs?: number): void {
     if (this.#ended) return;
     const frame = this.#source.encode(payload, this.outlet.form, timestampMs);
+    countTold(this.#source.meters, payload, frame.length);
     this.#control.push(frame);
     this.#controlBytes += frame.length;
     this.pump();
@@ -161,8 +162,13 @@ export class Reader {
     switch (feed.kind) {
       case "snapshot": {
         const part = feed.parts.next();
-        if (part.done === true) this.#feed = { kind: "log", nextSeq: feed.nextSeq };
-        else this.#write(this.#source.encode({ case: "snapshot", value: part.value }, this.outlet.form));
+        if (part.done === true) {
+          this.#feed = { kind: "log", nextSeq: feed.nextSeq };
+        } else {
+          const frame = this.#source.encode({ case: "snapshot", value: part.value }, this.outlet.form);
+          this.#source.meters.send("snapshot", 1, frame.length);
+          this.#write(frame);
+        }
         return true;
       }
       case "log":
@@ -176,12 +182,17 @@ export class Reader {
         return false;
       case "log-read":
         this.#feed = { kind: "log", nextSeq: feed.piece.nextSeq };
+        this.#source.meters.send("record", feed.piece.nextSeq - feed.nextSeq, feed.piece.bytes.length);
         this.#write(feed.piece.bytes);
         return true;
       case "ring":
         if (this.#ring.isAtEnd) return false;
-        if (this.#ring.isBehind) this.#feed = { kind: "log", nextSeq: this.#ring.nextSeq };
-        else this.#ring.follow();
+        if (this.#ring.isBehind) {
+          this.#source.meters.stepped("log");
+          this.#feed = { kind: "log", nextSeq: this.#ring.nextSeq };
+        } else {
+          this.#ring.follow();
+        }
         return true;
       default:
         return assertNever(feed);
@@ -204,6 +215,7 @@ export class Reader {
 
   /** Whether more may follow. */
   #write(frames: Uint8Array): boolean {
+    this.#source.meters.writes += 1;
     const behind = this.outlet.write(frames);
     if (behind !== undefined) {
       this.#blocked = true;
