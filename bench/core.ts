@@ -113,6 +113,7 @@ async function runPath(sent: readonly LoggedPayload[]): Promise<string> {
     newId: () => crypto.randomUUID(),
     defer: (then: () => void) => void setImmediate(then),
     meters: new Meters(),
+    traces: undefined,
   };
   const fail = (why: string) => {
     throw new Error(`the path ended: ${why}`);

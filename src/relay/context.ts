@@ -2,6 +2,7 @@ import type { SessionBus } from "../durable/session-bus.ts";
 import type { SessionLog } from "../durable/session-log.ts";
 import type { Limits } from "../session/limits.ts";
 import type { Meters } from "./metrics/meters.ts";
+import type { Traces } from "./traces/traces.ts";
 
 /** What a runtime gives. */
 export interface RelayPlatform {
@@ -19,4 +20,6 @@ export interface RelayPlatform {
 /** What the live part of the relay stands on. */
 export interface RelayContext extends RelayPlatform {
   readonly meters: Meters;
+  /** Undefined: nobody wants spans. */
+  readonly traces: Traces | undefined;
 }

@@ -16,6 +16,7 @@ import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { followRevocations, tick, tickMs } from "./ticker.ts";
+import { openTraces } from "./traces/traces.ts";
 
 export interface RelayOptions extends RelayPlatform {
   readonly keys: TokenVerifierOptions["keys"];
@@ -49,7 +50,8 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   // Before anybody is let in.
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
-  const context = { log, bus, limits, now, newId, defer, meters: new Meters() };
+  const traces = openTraces(options.exposed?.build?.version);
+  const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
   const relay: Relay = {
     ...context,
     tokens: createTokenVerifier({

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
+import { type SpanContext, SpanKind } from "@opentelemetry/api";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import type { ResumeClaims } from "../auth/resume-token.ts";
 import { mayWrite } from "../auth/scopes.ts";
@@ -20,6 +21,7 @@ import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
+import { inSpan, spanAttributes } from "./traces/traces.ts";
 
 const logger = getLogger(["baton", "join"]);
 
@@ -33,6 +35,8 @@ export interface JoinCall {
   readonly outlet: Outlet;
   readonly streamId: string;
   readonly signal: AbortSignal;
+  /** The span of whoever called. */
+  readonly trace: SpanContext | undefined;
 }
 
 export interface Joined {
@@ -51,6 +55,15 @@ export function assertSessionId(sessionId: string): void {
 
 /** Takes a stream into its session: claims its client, says Welcome, and lets it read on from where it was. */
 export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined> {
+  const { sessionId, streamId, carriage, protocol, trace } = call;
+  const attributes = spanAttributes({ sessionId, streamId, carriage, protocol });
+  const request = { name: "baton.join", kind: SpanKind.SERVER, parent: trace, attributes };
+  return await inSpan(relay.traces, request, (span) =>
+    enterSession(relay, { ...call, trace: span?.spanContext() ?? trace }),
+  );
+}
+
+async function enterSession(relay: Relay, call: JoinCall): Promise<Joined> {
   const { sessionId, join, principal } = call;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
@@ -137,10 +150,13 @@ async function attemptJoin(
     resynced: plan.outcome === Outcome.RESYNCED,
     limits,
     nowMs: relay.now(),
+    trace: call.trace,
   });
   room.enter(participant);
   const welcome = createWelcome(relay, room, participant, plan, token, last);
+  const isBehind = plan.snapshot || plan.fromSeq <= state.head;
   reader.welcome({ case: "welcome", value: welcome });
+  if (isBehind) traceReplay(relay, participant);
   relay.meters.joins.add(joinOutcome(plan.outcome));
   logger.info("stream joined", {
     streamId: call.streamId,
@@ -150,6 +166,7 @@ async function attemptJoin(
     clientName: join.clientName,
     dialect: call.dialect,
     outcome: plan.outcome,
+    traceId: call.trace?.traceId,
   });
   return { room, participant };
 }
@@ -175,6 +192,14 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
   if (streams >= userStreams || sessions >= userSessions) {
     throw new BatonError("USER_LIMIT", undefined, { retryAfterMs: fullRetryMs });
   }
+}
+
+/** Until it has taken what there was when it came, or has ended. */
+function traceReplay(relay: Relay, { reader, trace, streamId, identity: { sessionId } }: Participant): void {
+  if (relay.traces === undefined) return;
+  const attributes = spanAttributes({ sessionId, streamId });
+  const request = { name: "baton.replay", kind: SpanKind.INTERNAL, parent: trace, attributes };
+  void inSpan(relay.traces, request, () => reader.flushed());
 }
 
 function joinOutcome(outcome: Outcome): JoinOutcome {

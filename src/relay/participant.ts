@@ -1,3 +1,4 @@
+import type { SpanContext } from "@opentelemetry/api";
 import type { Principal } from "../auth/principal.ts";
 import type { Limits } from "../session/limits.ts";
 import type { Refusal } from "../session/refusal.ts";
@@ -10,6 +11,8 @@ import type { StreamCall } from "./stream.ts";
 
 /** Where an answer goes: the stream, or the `Publish` call, that a message came by. */
 export interface Origin {
+  /** The span that it came in. */
+  readonly trace?: SpanContext | undefined;
   /** The message is in the log. */
   logged(logged: LoggedMessage): void;
   /** It made no record, now. */
@@ -30,6 +33,8 @@ export class Participant {
   readonly reader: Reader;
   readonly rate: Rate;
   readonly joinedAtMs: number;
+  /** The span of its join, or of whoever called; undefined: neither is known. */
+  readonly trace: SpanContext | undefined;
   #principal: Principal;
   #tokenTimes: TokenTimes;
   readonly #skewMs: number;
@@ -65,6 +70,7 @@ export class Participant {
     readonly resynced: boolean;
     readonly limits: Limits;
     readonly nowMs: number;
+    readonly trace: SpanContext | undefined;
   }) {
     const { limits, nowMs } = options;
     this.#confirmedSeq = options.resynced ? undefined : 0;
@@ -73,6 +79,7 @@ export class Participant {
     this.carriage = options.carriage;
     this.dialect = options.dialect;
     this.protocol = options.protocol;
+    this.trace = options.trace;
     this.reader = options.reader;
     this.#skewMs = limits.tokenSkewMs;
     this.#principal = options.principal;
@@ -137,6 +144,7 @@ export class Participant {
       for (const resolve of this.#answerWaiters.splice(0)) resolve();
     };
     return {
+      trace: this.trace,
       logged: settle,
       answered: (clientSeq, answer) => {
         settle();

@@ -11,6 +11,7 @@ import type { RelayContext } from "./context.ts";
 import { decodeRecord } from "./load.ts";
 import { reasonOf } from "./metrics/meters.ts";
 import type { Origin } from "./participant.ts";
+import { failSpan } from "./traces/traces.ts";
 import { encodeFrame } from "./wire/envelope.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
@@ -164,7 +165,7 @@ export class Pipeline {
   async #append(batch: Batch<Origin>): Promise<void> {
     const encoded = encodeBatch(batch);
     try {
-      const outcome = await this.#measure(encoded);
+      const outcome = await this.#measure(encoded, batch);
       if (this.#ended !== undefined) return;
       switch (outcome.kind) {
         case "appended":
@@ -194,22 +195,28 @@ export class Pipeline {
   }
 
   /** Appends, and counts what became of it. */
-  async #measure(batch: AppendBatch): Promise<AppendOutcome> {
-    const { log, meters } = this.#context;
+  async #measure(encoded: AppendBatch, { records }: Batch<Origin>): Promise<AppendOutcome> {
+    const { log, meters, traces } = this.#context;
+    const { sessionId } = this.state;
+    const bytes = encoded.records.reduce((sum, { frame }) => sum + frame.length, 0);
+    const span = traces?.startAppend({ sessionId, records: records.length, bytes }, records);
     const startMs = performance.now();
     try {
-      const outcome = await log.append(this.state.sessionId, batch);
+      const outcome = await log.append(sessionId, encoded);
       meters.appends.add(outcome.kind);
+      span?.setAttribute("baton.outcome", outcome.kind);
       if (outcome.kind === "appended") {
-        meters.batchRecords.observe(batch.records.length);
-        meters.batchBytes.observe(batch.records.reduce((sum, { frame }) => sum + frame.length, 0));
+        meters.batchRecords.observe(records.length);
+        meters.batchBytes.observe(bytes);
       }
       return outcome;
     } catch (error) {
       meters.appends.add(reasonOf(error) === "LOG_FULL" ? "full" : "failed");
+      failSpan(span, error);
       throw error;
     } finally {
       meters.appendSeconds.observe((performance.now() - startMs) / 1000);
+      span?.end();
     }
   }
 

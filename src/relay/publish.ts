@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { type SpanContext, SpanKind } from "@opentelemetry/api";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import { checkRotation } from "../auth/rotation.ts";
 import { mayWrite } from "../auth/scopes.ts";
@@ -24,11 +25,19 @@ import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
 import { putInForce, tokenStatus } from "./rotate.ts";
+import { parseTraceparent } from "./traces/traceparent.ts";
+import { inSpan, spanAttributes } from "./traces/traces.ts";
 
 /** `Publish`: messages of a client whose stream down is `Subscribe`, or who is not seen at all. */
 export async function publish(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
+  const { sessionId, messages } = request;
+  const parent = parseTraceparent(headers);
+  const attributes = spanAttributes({ sessionId, messages: messages.length });
+  const asked = { name: "baton.publish", kind: SpanKind.SERVER, parent, attributes };
   try {
-    const response = await take(relay, request, headers);
+    const response = await inSpan(relay.traces, asked, (span) =>
+      take(relay, request, headers, span?.spanContext() ?? parent),
+    );
     relay.meters.publishes.add("OK");
     return response;
   } catch (error) {
@@ -37,7 +46,12 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
   }
 }
 
-async function take(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
+async function take(
+  relay: Relay,
+  request: PublishRequest,
+  headers: Headers,
+  trace: SpanContext | undefined,
+): Promise<PublishResponse> {
   const principal = await authenticate(relay, headers);
   const { sessionId } = request;
   assertSessionId(sessionId);
@@ -47,7 +61,7 @@ async function take(relay: Relay, request: PublishRequest, headers: Headers): Pr
   const participant = room.participantOf(identity.key);
   if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
   if (participant !== undefined && request.resumeToken !== "") await heard(relay, room, participant, principal);
-  const voice = new PublishVoice(sender, principal, participant);
+  const voice = new PublishVoice(sender, principal, participant, trace);
   for (const message of request.messages) {
     // Logged messages go on together, and the core takes none behind one that was refused. All else waits for them.
     if (!isLogged(message)) await voice.replies();
@@ -146,14 +160,21 @@ class PublishVoice implements Voice {
   #stopped = false;
   readonly #tokenOfCall: Principal;
   readonly #participant: Participant | undefined;
+  readonly #trace: SpanContext | undefined;
   readonly #replies: (RelayPayload | Promise<RelayPayload>)[] = [];
 
-  constructor({ identity, generation, rate }: Sender, principal: Principal, participant: Participant | undefined) {
+  constructor(
+    { identity, generation, rate }: Sender,
+    principal: Principal,
+    participant: Participant | undefined,
+    trace: SpanContext | undefined,
+  ) {
     this.identity = identity;
     this.generation = generation;
     this.rate = rate;
     this.#tokenOfCall = principal;
     this.#participant = participant;
+    this.#trace = trace;
   }
 
   /** What both the call's token and the stream's allow: whichever was rotated to less, counts. */
@@ -191,6 +212,7 @@ class PublishVoice implements Voice {
       }),
     );
     return {
+      trace: this.#trace,
       logged: (logged) => settle(ackPayload(logged)),
       answered: (clientSeq, answer) => {
         if (answer.kind === "refused") this.call.broken = true;

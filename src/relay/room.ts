@@ -166,6 +166,7 @@ export class Room {
       streamId: participant.streamId,
       session: this.sessionId,
       reason: error?.reason ?? "OK",
+      traceId: participant.trace?.traceId,
     });
   }
 

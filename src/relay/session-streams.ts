@@ -17,6 +17,7 @@ import { receive } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Inbound, StreamCall, StreamHandler } from "./stream.ts";
 import { StreamVoice } from "./stream-voice.ts";
+import { parseTraceparent } from "./traces/traceparent.ts";
 import { within } from "./within.ts";
 
 /** `CollaborativeSession`: one stream both ways. */
@@ -86,6 +87,7 @@ async function joinStream(
     outlet,
     streamId,
     signal,
+    trace: parseTraceparent(call.headers),
   });
   const voice = new StreamVoice(joined.participant);
   return { joined, receive: (message, bytes) => receive(relay, joined.room, voice, message, bytes) };
@@ -118,6 +120,7 @@ async function enter(relay: Relay, call: StreamCall<typeof SubscribeRequestSchem
     outlet,
     streamId,
     signal,
+    trace: parseTraceparent(call.headers),
   });
   relay.meters.receive("join", first.value.bytes);
   return joined;

@@ -90,9 +90,6 @@ function counted<Name extends string>(counts: Counts<Name>, label: string): read
   return [...counts.entries].map(([name, value]) => [{ [label]: name }, value]);
 }
 
-function tallied<Name extends string>(
-  tallies: ReadonlyMap<Name, Tally>,
-  of: (tally: Tally) => number,
-): readonly Sample[] {
-  return [...tallies].map(([payload, tally]) => [{ payload }, of(tally)]);
+function tallied(tallies: Readonly<Record<string, Tally>>, of: (tally: Tally) => number): readonly Sample[] {
+  return Object.entries(tallies).map(([payload, tally]) => [{ payload }, of(tally)]);
 }
