@@ -3,6 +3,7 @@ import { ChangeSet, Text } from "@codemirror/state";
 import { createLocalBus } from "../src/durable/bus-local.ts";
 import { createMemoryLog } from "../src/durable/log-memory.ts";
 import { CodeEditSchema, SessionMessageSchema } from "../src/gen/codereview/v1/codereview_pb.ts";
+import { Meters } from "../src/relay/metrics/meters.ts";
 import { Pipeline } from "../src/relay/pipeline.ts";
 import { admit, hashPayload, type LoggedPayload } from "../src/session/admit.ts";
 import { defaultLimits } from "../src/session/limits.ts";
@@ -111,6 +112,8 @@ async function runPath(sent: readonly LoggedPayload[]): Promise<string> {
     now: Date.now,
     newId: () => crypto.randomUUID(),
     defer: (then: () => void) => void setImmediate(then),
+    meters: new Meters(),
+    traces: undefined,
   };
   const fail = (why: string) => {
     throw new Error(`the path ended: ${why}`);

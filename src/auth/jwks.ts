@@ -55,6 +55,10 @@ class Jwks implements KeySource {
     throw new BatonError("KEYS_UNAVAILABLE", undefined, { retryAfterMs: this.#waitMs(nowMs) });
   }
 
+  get fetchedAtMs(): number | undefined {
+    return this.#held?.fetchedAtMs;
+  }
+
   async tend(nowMs: number): Promise<void> {
     const ageMs = this.#ageMs(nowMs);
     const isFresh = ageMs >= 0 && ageMs < refreshMs;

@@ -26,6 +26,8 @@ export interface KeySource {
    * may fetch. Rejects with `KEYS_UNAVAILABLE` where it cannot be known whether there is one.
    */
   find(algorithm: string, kid: string | undefined, nowMs: number): Promise<readonly VerificationKey[]>;
+  /** When keys that an issuer publishes were last fetched, ms since the Unix epoch; undefined: never, or they are fixed. */
+  readonly fetchedAtMs?: number | undefined;
   /** Called every now and then, so that keys are there before they are needed. Resolves when what was due is done; never rejects. */
   tend(nowMs: number): Promise<void>;
 }

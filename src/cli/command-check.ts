@@ -33,6 +33,7 @@ export function describeConfig(config: Config): string {
     audience,
     allowedOrigins,
     resumeSecret,
+    metricsToken,
     logLevel,
     limits,
   } = config;
@@ -58,6 +59,7 @@ export function describeConfig(config: Config): string {
     ["BATON_JWT_AUDIENCE", given(audience)],
     ["BATON_ALLOWED_ORIGINS", allowedOrigins.length === 0 ? "(not set)" : allowedOrigins.join(",")],
     ["BATON_RESUME_SECRET", hidden(resumeSecret !== undefined)],
+    ["BATON_METRICS_TOKEN", hidden(metricsToken !== undefined)],
     ["BATON_RUNTIME", runtimeName],
     ["BATON_LOG_LEVEL", logLevel],
     ...limitNames.map((name) => [limitVariable(name), limits[name]] as const),

@@ -2,6 +2,7 @@ import process from "node:process";
 import { Command, Option } from "commander";
 import { signDevelopmentToken } from "../auth/sign.ts";
 import { type StartedRelay, startRelay } from "../runtime/start-relay.ts";
+import { readVersion } from "../runtime/version.ts";
 import { participantScope } from "./command-token.ts";
 import { type Config, type ConfigFlags, requireConfig } from "./config.ts";
 import { openDataFolder } from "./data-folder.ts";
@@ -12,7 +13,6 @@ import { dataDirOption, withExample } from "./options.ts";
 import { runUntilStopped } from "./run-until-stopped.ts";
 import { openKeys, type RelayKeys } from "./signing-keys.ts";
 import { configuredClaims } from "./token-key.ts";
-import { readVersion } from "./version.ts";
 
 const greetingTtlSeconds = 60 * 60;
 

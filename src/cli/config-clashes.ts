@@ -1,7 +1,7 @@
+import { isLoopback } from "../runtime/loopback.ts";
 import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
 import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
-import { isLoopback } from "./hosts.ts";
 import { findLimitFaults, limitVariable } from "./limit-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";
 

@@ -65,6 +65,12 @@ export const configSchema = z.strictObject({
   BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
   BATON_ALLOWED_ORIGINS: originsSchema.default([]),
   BATON_RESUME_SECRET: secretSchema.optional(),
+  BATON_METRICS_TOKEN: z
+    .string()
+    .regex(/^[A-Za-z0-9._~+/-]{16,256}=*$/, {
+      error: "must have 16 to 256 letters, digits or ._~+/- and may end with =; make one with: openssl rand -base64 32",
+    })
+    .optional(),
   /** The launcher heeds it, before anything of this is read. */
   BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun or node; leave it out for bun" }).optional(),
   BATON_LOG_LEVEL: z

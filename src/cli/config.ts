@@ -36,6 +36,8 @@ export interface Config {
   readonly allowedOrigins: readonly string[];
   /** Undefined: one that is kept in the log's store. */
   readonly resumeSecret: Uint8Array | undefined;
+  /** Undefined: who may scrape goes by the host. */
+  readonly metricsToken: string | undefined;
   readonly logLevel: Settings["BATON_LOG_LEVEL"];
   readonly limits: Limits;
 }
@@ -147,6 +149,7 @@ function toConfig(settings: Settings): Config {
     audience: settings.BATON_JWT_AUDIENCE,
     allowedOrigins: settings.BATON_ALLOWED_ORIGINS,
     resumeSecret: settings.BATON_RESUME_SECRET,
+    metricsToken: settings.BATON_METRICS_TOKEN,
     logLevel: settings.BATON_LOG_LEVEL,
     limits: settings.limits,
   };

@@ -1,13 +1,8 @@
-import { isIP, isIPv4 } from "node:net";
+import { isIP } from "node:net";
 
 /** An address, or a host name of RFC 1123. */
 export function isHost(text: string): boolean {
   return isIP(text) !== 0 || /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]{0,62}))*$/i.test(text);
-}
-
-/** Reached from this machine alone. What is not surely so, counts as reached by others. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
 /** Where a program on this machine reaches a relay that listens on this URL: an address that means "all" is no place. */

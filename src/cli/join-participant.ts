@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { readTail } from "../client/read-tail.ts";
 import { type Interruption, SessionConnection, type Stop, type TokenSource } from "../client/session-connection.ts";
 import { PresenceUpdate_Status as Status } from "../gen/codereview/v1/codereview_pb.ts";
+import { readVersion } from "../runtime/version.ts";
 import { SessionClient } from "../session/client/client.ts";
 import type { ClientEvent } from "../session/client/effects.ts";
 import { isRefusal } from "../session/refusal.ts";
@@ -11,7 +12,6 @@ import { act, type Doing, refusedLine, showFile } from "./join-act.ts";
 import type { JoinEvent } from "./join-event.ts";
 import { translate } from "./join-translate.ts";
 import { type CarriageKind, carriageTo, createRelayClient } from "./relay-transport.ts";
-import { readVersion } from "./version.ts";
 
 export interface ParticipantOptions {
   readonly session: string;

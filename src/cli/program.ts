@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { readVersion } from "../runtime/version.ts";
 import { createAdminCommand } from "./command-admin.ts";
 import { createBackupCommand } from "./command-backup.ts";
 import { createCheckCommand } from "./command-check.ts";
@@ -8,7 +9,6 @@ import { createStartCommand } from "./command-start.ts";
 import { createTokenCommand } from "./command-token.ts";
 import { withExample } from "./options.ts";
 import { redact } from "./redact.ts";
-import { readVersion } from "./version.ts";
 
 /** The commands. Nothing runs before `parseAsync`. */
 export function createProgram(): Command {

@@ -7,6 +7,7 @@ import { LogWatch, type WatchEvent } from "../client/log-watch.ts";
 import { SessionConnection, type TokenSource } from "../client/session-connection.ts";
 import { endFromError } from "../client/stream-error.ts";
 import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import { readVersion } from "../runtime/version.ts";
 import { judgeEnd } from "../session/client/stream-end.ts";
 import { describeRecord } from "./describe-record.ts";
 import { describeStop, endLine, isHopeless } from "./describe-stop.ts";
@@ -15,7 +16,6 @@ import { jsonLine, Output } from "./output.ts";
 import { type CarriageKind, carriageTo, createRelayClient } from "./relay-transport.ts";
 import { onStopSignal } from "./stop-signals.ts";
 import { openTokenSource } from "./token-source.ts";
-import { readVersion } from "./version.ts";
 
 export interface LogOptions {
   readonly session: string;

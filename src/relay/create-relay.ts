@@ -5,9 +5,12 @@ import type { OpenBackup } from "../durable/store-backup.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
 import { Admission } from "./admission.ts";
-import type { RelayContext } from "./context.ts";
+import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
+import type { ExposedBesides } from "./metrics/collectors.ts";
+import { Meters } from "./metrics/meters.ts";
+import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
 import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
@@ -16,9 +19,10 @@ import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { createTicker, followRevocations, tickMs } from "./ticker.ts";
+import { openTraces } from "./traces/traces.ts";
 import { Users } from "./users.ts";
 
-export interface RelayOptions extends RelayContext {
+export interface RelayOptions extends RelayPlatform {
   readonly keys: TokenVerifierOptions["keys"];
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
@@ -28,11 +32,15 @@ export interface RelayOptions extends RelayContext {
   readonly resumeSecret?: Uint8Array | undefined;
   /** Of the log's store; undefined: it has none. */
   readonly openBackup?: OpenBackup | undefined;
+  /** What the metrics tell besides, and the relay cannot know. */
+  readonly exposed?: ExposedBesides | undefined;
 }
 
 export interface RunningRelay {
   readonly relay: Relay;
   readonly routes: RelayRoutes;
+  /** What it counts, for whoever scrapes it. */
+  readonly metrics: Metrics;
   /** Whoever listens tells it when the relay is ready; the drain tells the rest. */
   readonly readiness: ReadinessState;
   /** Sends everybody away so that nothing is lost, within the drain's time. The log is its opener's to close. */
@@ -48,7 +56,8 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   // Before anybody is let in.
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
-  const context = { log, bus, limits, now, newId, defer };
+  const traces = openTraces(options.exposed?.build?.version);
+  const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
   const users = new Users(limits);
   const rooms = new Rooms(context, users);
   const relay: Relay = {
@@ -81,6 +90,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   return {
     relay,
     routes: createRoutes(relay, readiness, options.allowedOrigins ?? [], options.openBackup),
+    metrics: createMetrics({ relay, keys, ...options.exposed }),
     readiness,
     async drain() {
       readiness.become("draining");

@@ -92,7 +92,11 @@ export class RingFeed {
     const gathered = gather(missed, ({ frame }) => this.#frames.inForm(frame));
     const next = missed[gathered.count];
     this.#skippedFrom = next?.index ?? this.#skippedTo;
-    if (gathered.count > 0) this.#source.stepped("conflated");
+    if (gathered.count > 0) {
+      const { meters } = this.#source;
+      meters.stepped("conflated");
+      meters.send("conflated", gathered.count, gathered.bytes.length);
+    }
     this.#send(gathered);
   }
 
@@ -101,28 +105,34 @@ export class RingFeed {
     for (const run of this.#source.ring.runs(this.#position, to)) {
       this.#nextSeq = run.head + 1;
       this.#position = run.to;
+      this.#source.meters.sendContents(run.contents);
       if (!this.#write(run.bytes)) return;
     }
   }
 
   #passDerived(to: number, form: DerivedForm): void {
-    const { ring } = this.#source;
+    const { ring, meters } = this.#source;
     this.#send(
       gather(this.#entries(to), (index) => {
         this.#advance();
-        return ring.derived(index, form, derive);
+        const frame = ring.derived(index, form, derive);
+        meters.send(ring.entry(index).payload, 1, frame.length);
+        return frame;
       }),
     );
   }
 
   /** What its client is told of entries of its own that lie behind one another, in one write. */
   #passOwn(): void {
-    const { ring } = this.#source;
+    const { ring, meters } = this.#source;
     this.#send(
       gather(this.#ownEntries(), (index) => {
         this.#own.shift();
         this.#advance();
-        return this.#frames.ofOwn(ring.entry(index));
+        const entry = ring.entry(index);
+        const frame = this.#frames.ofOwn(entry);
+        if (frame !== undefined) meters.send(this.#frames.payloadOfOwn(entry), 1, frame.length);
+        return frame;
       }),
     );
   }

@@ -1,4 +1,5 @@
 import { getLogger } from "@logtape/logtape";
+import { type SpanContext, SpanKind } from "@opentelemetry/api";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import type { ResumeClaims } from "../auth/resume-token.ts";
 import { mayWrite } from "../auth/scopes.ts";
@@ -12,6 +13,7 @@ import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
+import type { JoinOutcome } from "./metrics/labels.ts";
 import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
@@ -19,6 +21,7 @@ import type { Relay } from "./relay.ts";
 import { isResyncDue, prepareResync } from "./resync.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
+import { inSpan, spanAttributes } from "./traces/traces.ts";
 import { createWelcome, protocol } from "./welcome.ts";
 
 const logger = getLogger(["baton", "join"]);
@@ -29,9 +32,12 @@ export interface JoinCall {
   readonly principal: Principal;
   readonly carriage: Participant["carriage"];
   readonly dialect: Dialect;
+  readonly protocol: Participant["protocol"];
   readonly outlet: Outlet;
   readonly streamId: string;
   readonly signal: AbortSignal;
+  /** The span of whoever called. */
+  readonly trace: SpanContext | undefined;
 }
 
 export interface Joined {
@@ -48,6 +54,15 @@ export function assertSessionId(sessionId: string): void {
 
 /** Takes a stream into its session: claims its client, says Welcome, and lets it read on from where it was. */
 export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined> {
+  const { sessionId, streamId, carriage, protocol, trace } = call;
+  const attributes = spanAttributes({ sessionId, streamId, carriage, protocol });
+  const request = { name: "baton.join", kind: SpanKind.SERVER, parent: trace, attributes };
+  return await inSpan(relay.traces, request, (span) =>
+    enterSession(relay, { ...call, trace: span?.spanContext() ?? trace }),
+  );
+}
+
+async function enterSession(relay: Relay, call: JoinCall): Promise<Joined> {
   const { sessionId, join, principal } = call;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
@@ -137,6 +152,7 @@ async function attemptJoin(
     streamId: call.streamId,
     carriage: call.carriage,
     dialect: call.dialect,
+    protocol: call.protocol,
     reader,
     principal,
     generation,
@@ -144,11 +160,15 @@ async function attemptJoin(
     resynced: plan.outcome === Outcome.RESYNCED,
     limits,
     nowMs: relay.now(),
+    trace: call.trace,
   });
   room.enter(participant);
   const place = { outcome: plan.outcome, resumeToken: token, lastClientSeq: last };
   const welcome = createWelcome(relay, room, participant, place);
+  const isBehind = plan.snapshot || plan.fromSeq <= state.head;
   reader.welcome({ case: "welcome", value: welcome });
+  if (isBehind) traceReplay(relay, participant);
+  relay.meters.joins.add(joinOutcome(plan.outcome));
   logger.info("stream joined", {
     streamId: call.streamId,
     session: identity.sessionId,
@@ -157,6 +177,7 @@ async function attemptJoin(
     clientName: join.clientName,
     dialect: call.dialect,
     outcome: plan.outcome,
+    traceId: call.trace?.traceId,
   });
   return { room, participant };
 }
@@ -179,6 +200,19 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
   }
   relay.users.of(identity.userId, relay.now()).assertStream();
+}
+
+/** Until it has taken what there was when it came, or has ended. */
+function traceReplay(relay: Relay, { reader, trace, streamId, identity: { sessionId } }: Participant): void {
+  if (relay.traces === undefined) return;
+  const attributes = spanAttributes({ sessionId, streamId });
+  const request = { name: "baton.replay", kind: SpanKind.INTERNAL, parent: trace, attributes };
+  void inSpan(relay.traces, request, () => reader.flushed());
+}
+
+function joinOutcome(outcome: Outcome): JoinOutcome {
+  if (outcome === Outcome.RESYNCED) return "resynced";
+  return outcome === Outcome.RESUMED ? "resumed" : "new";
 }
 
 /** When somebody who found no place may try again. */

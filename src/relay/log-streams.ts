@@ -32,6 +32,7 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
       if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
       const { bytes, count } = gather(records, ({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
       next += count;
+      relay.meters.send("record", count, bytes.length);
       await write(bytes);
     }
     outlet.end();
@@ -53,7 +54,9 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
     const { outlet, signal } = call;
     for (const part of snapshotParts(state)) {
       if (signal.aborted) break;
-      await write(encodeFrame(SnapshotSchema, part, outlet.form));
+      const bytes = encodeFrame(SnapshotSchema, part, outlet.form);
+      relay.meters.send("snapshot", 1, bytes.length);
+      await write(bytes);
     }
     outlet.end();
   };
@@ -100,6 +103,7 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
     async write(frames) {
       if (relay.rooms.closing !== undefined) throw relay.rooms.closing;
       if (relay.now() >= endsAtMs) throw new BatonError("TOKEN_EXPIRED");
+      relay.meters.writes += 1;
       const behind = call.outlet.write(frames);
       if (behind !== undefined) await within(relay.limits.slowReaderMs, behind, "SLOW_CONSUMER");
     },

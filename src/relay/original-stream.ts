@@ -15,6 +15,7 @@ import { OriginalVoice } from "./original-voice.ts";
 import { receive } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { StreamCall } from "./stream.ts";
+import { parseTraceparent } from "./traces/traceparent.ts";
 
 /** Whether a message is one that the original contract has. Sent first, it joins. */
 export function isOriginal({ payload }: SessionMessage): boolean {
@@ -31,7 +32,7 @@ export interface OriginalStream {
 /** Takes in a client of the original contract, which says no Join. It is a new client each time, and has seen nothing. */
 export async function joinOriginal(
   relay: Relay,
-  { outlet, streamId, signal }: StreamCall<typeof SessionMessageSchema>,
+  { outlet, streamId, signal, protocol, headers }: StreamCall<typeof SessionMessageSchema>,
   principal: Principal,
   sessionId: string,
 ): Promise<OriginalStream> {
@@ -46,6 +47,8 @@ export async function joinOriginal(
     principal,
     carriage: "bidi",
     dialect: "original",
+    protocol,
+    trace: parseTraceparent(headers),
     outlet: new OriginalOutlet(outlet, view, relay),
     streamId,
     signal,

@@ -50,7 +50,7 @@ export class OriginalVoice extends StreamVoice {
   override origin(bytes: number): Origin {
     const origin = super.origin(bytes);
     return {
-      logged: origin.logged,
+      ...origin,
       answered: (clientSeq, answer) => {
         if (answer.kind === "refused") this.refuse(answer);
         origin.answered(clientSeq, answer);

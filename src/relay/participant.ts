@@ -1,3 +1,4 @@
+import type { SpanContext } from "@opentelemetry/api";
 import type { Principal } from "../auth/principal.ts";
 import type { Limits } from "../session/limits.ts";
 import type { Refusal } from "../session/refusal.ts";
@@ -6,9 +7,12 @@ import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
 import { faultPayload, type Identity } from "./payload.ts";
 import type { Rate } from "./rate.ts";
 import type { Reader } from "./reader.ts";
+import type { StreamCall } from "./stream.ts";
 
 /** Where an answer goes: the stream, or the `Publish` call, that a message came by. */
 export interface Origin {
+  /** The span that it came in. */
+  readonly trace?: SpanContext | undefined;
   /** The message is in the log. */
   logged(logged: LoggedMessage): void;
   /** It made no record, now. */
@@ -25,9 +29,12 @@ export class Participant {
   /** How its messages come up: on the stream itself, or by `Publish`. */
   readonly carriage: "bidi" | "split";
   readonly dialect: Dialect;
+  readonly protocol: StreamCall<never>["protocol"];
   readonly reader: Reader;
   readonly rate: Rate;
   readonly joinedAtMs: number;
+  /** The span of its join, or of whoever called; undefined: neither is known. */
+  readonly trace: SpanContext | undefined;
   #principal: Principal;
   #tokenTimes: TokenTimes;
   readonly #skewMs: number;
@@ -55,6 +62,7 @@ export class Participant {
     readonly streamId: string;
     readonly carriage: "bidi" | "split";
     readonly dialect: Dialect;
+    readonly protocol: StreamCall<never>["protocol"];
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
@@ -64,6 +72,7 @@ export class Participant {
     readonly resynced: boolean;
     readonly limits: Limits;
     readonly nowMs: number;
+    readonly trace: SpanContext | undefined;
   }) {
     const { limits, nowMs } = options;
     this.#confirmedSeq = options.resynced ? undefined : 0;
@@ -71,6 +80,8 @@ export class Participant {
     this.streamId = options.streamId;
     this.carriage = options.carriage;
     this.dialect = options.dialect;
+    this.protocol = options.protocol;
+    this.trace = options.trace;
     this.reader = options.reader;
     this.#skewMs = limits.tokenSkewMs;
     this.#principal = options.principal;
@@ -135,6 +146,7 @@ export class Participant {
       for (const resolve of this.#answerWaiters.splice(0)) resolve();
     };
     return {
+      trace: this.trace,
       logged: settle,
       answered: (clientSeq, answer) => {
         settle();

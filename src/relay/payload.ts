@@ -3,6 +3,8 @@ import { FaultSchema, SessionMessageSchema } from "../gen/codereview/v1/coderevi
 import { reasons } from "../session/reasons.ts";
 import type { Refusal } from "../session/refusal.ts";
 import type { LoggedMessage } from "../session/state.ts";
+import type { SentPayload } from "./metrics/labels.ts";
+import type { Meters } from "./metrics/meters.ts";
 import type { FrameForm } from "./stream.ts";
 import { encodeFrame, envelop } from "./wire/envelope.ts";
 
@@ -40,6 +42,22 @@ export function createControlEncoder(
     const said = create(SessionMessageSchema, { timestamp: BigInt(nowMs), payload });
     return envelop(who, toBinary(SessionMessageSchema, said));
   };
+}
+
+const toldPayloads: ReadonlyMap<RelayPayload["case"], SentPayload> = new Map([
+  ["welcome", "welcome"],
+  ["ack", "ack"],
+  ["heartbeat", "heartbeat"],
+  ["tokenStatus", "tokenStatus"],
+  ["fault", "fault"],
+  ["goAway", "goAway"],
+] as const);
+
+/** A message of the relay to one participant, in so many bytes. */
+export function countTold(meters: Meters, payload: RelayPayload, bytes: number): void {
+  const told = toldPayloads.get(payload.case);
+  if (told !== undefined) meters.send(told, 1, bytes);
+  if (payload.case === "fault") meters.fault(payload.value.reason);
 }
 
 /** What an Ack tells of a record. */

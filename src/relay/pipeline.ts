@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { AppendBatch, LogRecord } from "../durable/session-log.ts";
+import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
 import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
 import { applyRecord } from "../session/apply.ts";
@@ -10,7 +10,9 @@ import { clientKey, type SessionState } from "../session/state.ts";
 import { appendPatiently } from "./append-patiently.ts";
 import type { RelayContext } from "./context.ts";
 import { decodeRecord } from "./load.ts";
+import { reasonOf } from "./metrics/meters.ts";
 import type { Origin } from "./participant.ts";
+import { failSpan } from "./traces/traces.ts";
 import { encodeFrame } from "./wire/envelope.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
@@ -166,12 +168,11 @@ export class Pipeline {
 
   async #append(batch: Batch<Origin>): Promise<void> {
     const encoded = encodeBatch(batch);
-    const { log } = this.#context;
     const { sessionId } = this.state;
     try {
       const outcome = await appendPatiently(
         encoded,
-        (attempt) => log.append(sessionId, attempt),
+        (attempt) => this.#measure(attempt, batch),
         () => logger.warn("the log does not take a batch; it is tried again", { session: sessionId }),
         this.#over.signal,
       );
@@ -204,6 +205,32 @@ export class Pipeline {
       if (!this.#toldFull) logger.error("the storage is full", { session: sessionId, reason: error.reason });
       this.#toldFull = true;
       this.#answer(this.#sequencer.refused(refuse("LOG_FULL", error.message, storageRetryMs)));
+    }
+  }
+
+  /** Appends, and counts what became of it. */
+  async #measure(encoded: AppendBatch, { records }: Batch<Origin>): Promise<AppendOutcome> {
+    const { log, meters, traces } = this.#context;
+    const { sessionId } = this.state;
+    const bytes = encoded.records.reduce((sum, { frame }) => sum + frame.length, 0);
+    const span = traces?.startAppend({ sessionId, records: records.length, bytes }, records);
+    const startMs = performance.now();
+    try {
+      const outcome = await log.append(sessionId, encoded);
+      meters.appends.add(outcome.kind);
+      span?.setAttribute("baton.outcome", outcome.kind);
+      if (outcome.kind === "appended") {
+        meters.batchRecords.observe(records.length);
+        meters.batchBytes.observe(bytes);
+      }
+      return outcome;
+    } catch (error) {
+      meters.appends.add(reasonOf(error) === "LOG_FULL" ? "full" : "failed");
+      failSpan(span, error);
+      throw error;
+    } finally {
+      meters.appendSeconds.observe((performance.now() - startMs) / 1000);
+      span?.end();
     }
   }
 

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { type SpanContext, SpanKind } from "@opentelemetry/api";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import { checkRotation } from "../auth/rotation.ts";
 import { mayWrite } from "../auth/scopes.ts";
@@ -16,16 +17,41 @@ import { authenticate } from "./authenticate.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
 import { assertSessionId } from "./join.ts";
+import { reasonOf } from "./metrics/meters.ts";
 import type { Origin, Participant } from "./participant.ts";
-import { ackPayload, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
+import { ackPayload, countTold, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
 import { putInForce, tokenStatus } from "./rotate.ts";
+import { parseTraceparent } from "./traces/traceparent.ts";
+import { inSpan, spanAttributes } from "./traces/traces.ts";
 
 /** `Publish`: messages of a client whose stream down is `Subscribe`, or who is not seen at all. */
 export async function publish(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
+  const { sessionId, messages } = request;
+  const parent = parseTraceparent(headers);
+  const attributes = spanAttributes({ sessionId, messages: messages.length });
+  const asked = { name: "baton.publish", kind: SpanKind.SERVER, parent, attributes };
+  try {
+    const response = await inSpan(relay.traces, asked, (span) =>
+      take(relay, request, headers, span?.spanContext() ?? parent),
+    );
+    relay.meters.publishes.add("OK");
+    return response;
+  } catch (error) {
+    relay.meters.publishes.add(reasonOf(error));
+    throw error;
+  }
+}
+
+async function take(
+  relay: Relay,
+  request: PublishRequest,
+  headers: Headers,
+  trace: SpanContext | undefined,
+): Promise<PublishResponse> {
   const principal = await authenticate(relay, headers);
   const { sessionId } = request;
   assertSessionId(sessionId);
@@ -35,7 +61,7 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
   const participant = room.participantOf(identity.key);
   if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
   if (participant !== undefined && request.resumeToken !== "") await heard(relay, room, participant, principal);
-  const voice = new PublishVoice(sender, principal, participant);
+  const voice = new PublishVoice(sender, principal, participant, trace);
   for (const message of request.messages) {
     // Logged messages go on together, and the core takes none behind one that was refused. All else waits for them.
     if (!isLogged(message)) await voice.replies();
@@ -43,18 +69,15 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
     assertNotRevoked(relay, principal);
     await receive(relay, room, voice, message, encodedBytes(message));
   }
-  const replies = await voice.replies();
-  return create(PublishResponseSchema, {
-    replies: replies.map((payload) =>
-      create(SessionMessageSchema, {
-        sessionId,
-        timestamp: BigInt(relay.now()),
-        userId: identity.userId,
-        clientId: identity.clientId,
-        payload,
-      }),
-    ),
+  const payloads = await voice.replies();
+  const replies = payloads.map((payload) => {
+    const { userId, clientId } = identity;
+    const timestamp = BigInt(relay.now());
+    const reply = create(SessionMessageSchema, { sessionId, timestamp, userId, clientId, payload });
+    countTold(relay.meters, payload, 0);
+    return reply;
   });
+  return create(PublishResponseSchema, { replies });
 }
 
 interface Sender {
@@ -103,8 +126,14 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
 async function heard(relay: Relay, room: Room, participant: Participant, principal: Principal): Promise<void> {
   participant.lastHeardMs = relay.now();
   if (principal.issuedAtMs <= participant.principal.issuedAtMs) return;
-  checkRotation(participant.principal, principal, room.sessionId);
-  await putInForce(relay, room, participant, principal);
+  try {
+    checkRotation(participant.principal, principal, room.sessionId);
+    await putInForce(relay, room, participant, principal);
+  } catch (error) {
+    relay.meters.rotations.add("rejected");
+    throw error;
+  }
+  relay.meters.rotations.add("accepted");
   participant.reader.tell({ case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, principal) });
 }
 
@@ -133,14 +162,21 @@ class PublishVoice implements Voice {
   #stopped = false;
   readonly #tokenOfCall: Principal;
   readonly #participant: Participant | undefined;
+  readonly #trace: SpanContext | undefined;
   readonly #replies: (RelayPayload | Promise<RelayPayload>)[] = [];
 
-  constructor({ identity, generation, rate }: Sender, principal: Principal, participant: Participant | undefined) {
+  constructor(
+    { identity, generation, rate }: Sender,
+    principal: Principal,
+    participant: Participant | undefined,
+    trace: SpanContext | undefined,
+  ) {
     this.identity = identity;
     this.generation = generation;
     this.rate = rate;
     this.#tokenOfCall = principal;
     this.#participant = participant;
+    this.#trace = trace;
   }
 
   /** What both the call's token and the stream's allow: whichever was rotated to less, counts. */
@@ -178,6 +214,7 @@ class PublishVoice implements Voice {
       }),
     );
     return {
+      trace: this.#trace,
       logged: (logged) => settle(ackPayload(logged)),
       answered: (clientSeq, answer) => {
         if (answer.kind === "refused") this.call.broken = true;

@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { LogRecord } from "../durable/session-log.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientKey } from "../session/state.ts";
+import type { SentPayload } from "./metrics/labels.ts";
 import { type Acked, ackPayload } from "./payload.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import type { RingEntry } from "./ring.ts";
@@ -37,7 +38,16 @@ export class ReaderFrames {
   /** Of an entry of its own client: nothing, an Ack, or, where the client forgot that it sent it, the whole. */
   ofOwn({ seq, clientSeq, version, timestampMs, frame }: RingEntry): Uint8Array | undefined {
     if (seq === 0) return undefined;
-    return clientSeq >= this.ackFrom ? this.#ack({ clientSeq, seq, version }, timestampMs) : this.inForm(frame);
+    return this.#isAcked(clientSeq) ? this.#ack({ clientSeq, seq, version }, timestampMs) : this.inForm(frame);
+  }
+
+  /** What `ofOwn` tells of it. */
+  payloadOfOwn({ clientSeq, payload }: RingEntry): SentPayload {
+    return this.#isAcked(clientSeq) ? "ack" : payload;
+  }
+
+  #isAcked(clientSeq: number): boolean {
+    return clientSeq >= this.ackFrom;
   }
 
   ofRecord({ frame }: LogRecord): Uint8Array {
@@ -46,7 +56,7 @@ export class ReaderFrames {
       SessionMessageSchema,
       frame.subarray(envelopeBytes),
     );
-    const isOwn = clientKey(userId, clientId) === this.key && Number(clientSeq) >= this.ackFrom;
+    const isOwn = clientKey(userId, clientId) === this.key && this.#isAcked(Number(clientSeq));
     if (!isOwn) return this.inForm(frame);
     const version = payload.case === "edit" ? payload.value.version : 0;
     return this.#ack({ clientSeq: Number(clientSeq), seq: Number(seq), version }, Number(timestamp));

@@ -1,7 +1,7 @@
 import type { LogRecord } from "../durable/session-log.ts";
 import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Ephemeral } from "./ephemerals.ts";
-import type { LadderStep } from "./ladder.ts";
+import type { Meters } from "./metrics/meters.ts";
 import type { RelayPayload } from "./payload.ts";
 import type { Ring } from "./ring.ts";
 import type { FrameForm } from "./stream.ts";
@@ -9,6 +9,7 @@ import type { FrameForm } from "./stream.ts";
 /** Where a reader reads from: its room. */
 export interface ReaderSource {
   readonly ring: Ring;
+  readonly meters: Meters;
   /** The last record that is in the ring's order. */
   readonly head: number;
   readLog(from: number, maxBytes: number): Promise<readonly LogRecord[]>;
@@ -16,8 +17,6 @@ export interface ReaderSource {
   conflated(from: number, to: number): readonly Ephemeral[];
   /** A message of the relay's own as a frame; `timestampMs` defaults to now. */
   encode(payload: RelayPayload, form: FrameForm, timestampMs?: number): Uint8Array;
-  /** It did something about a reader that is behind. */
-  stepped(step: LadderStep): void;
 }
 
 /** The session's state, for a reader that has fallen far behind, on the stream that it has. */

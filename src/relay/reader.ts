@@ -4,7 +4,7 @@ import type { LoggedMessage } from "../session/state.ts";
 import { concat } from "./concat.ts";
 import { readFromLog } from "./feed-log.ts";
 import { RingFeed } from "./feed-ring.ts";
-import { ackPayload, type RelayPayload } from "./payload.ts";
+import { ackPayload, countTold, type RelayPayload } from "./payload.ts";
 import { ReaderFrames } from "./reader-frames.ts";
 import type { FetchResync, ReaderSource } from "./reader-source.ts";
 import type { Outlet } from "./stream.ts";
@@ -122,6 +122,7 @@ export class Reader {
   tell(payload: RelayPayload, timestampMs?: number): void {
     if (this.#ended) return;
     const frame = this.#source.encode(payload, this.outlet.form, timestampMs);
+    countTold(this.#source.meters, payload, frame.length);
     this.#control.push(frame);
     this.#controlBytes += frame.length;
     this.pump();
@@ -175,8 +176,13 @@ export class Reader {
     switch (feed.kind) {
       case "snapshot": {
         const part = feed.parts.next();
-        if (part.done === true) this.#feed = { kind: "log", nextSeq: feed.nextSeq };
-        else this.#write(this.#source.encode({ case: "snapshot", value: part.value }, this.outlet.form));
+        if (part.done === true) {
+          this.#feed = { kind: "log", nextSeq: feed.nextSeq };
+        } else {
+          const frame = this.#source.encode({ case: "snapshot", value: part.value }, this.outlet.form);
+          this.#source.meters.send("snapshot", 1, frame.length);
+          this.#write(frame);
+        }
         return true;
       }
       case "log":
@@ -192,7 +198,7 @@ export class Reader {
         if (this.#ring.isAtEnd) return false;
         if (this.#ring.isBehind) {
           this.#feed = { kind: "log", nextSeq: this.#ring.nextSeq };
-          this.#source.stepped("log");
+          this.#source.meters.stepped("log");
         } else {
           this.#ring.follow();
         }
@@ -224,19 +230,21 @@ export class Reader {
     if (resync !== undefined) {
       return () => {
         this.#feed = { kind: "snapshot", parts: resync.parts, nextSeq: resync.nextSeq };
-        this.#source.stepped("resynced");
+        this.#source.meters.stepped("resynced");
         this.#write(this.#source.encode(resync.welcome, this.outlet.form));
       };
     }
     const piece = await readFromLog(this.#source, this.#frames, nextSeq);
     return () => {
       this.#feed = { kind: "log", nextSeq: piece.nextSeq };
+      this.#source.meters.send("record", piece.nextSeq - nextSeq, piece.bytes.length);
       this.#write(piece.bytes);
     };
   }
 
   /** Whether more may follow. */
   #write(frames: Uint8Array): boolean {
+    this.#source.meters.writes += 1;
     const behind = this.outlet.write(frames);
     if (behind !== undefined) {
       this.#blocked = true;

@@ -8,6 +8,7 @@ import type { OriginalSender } from "../session/original/sender.ts";
 import { isPathValid } from "../session/path.ts";
 import { assertNever } from "../session/reasons.ts";
 import { type Refusal, refuse } from "../session/refusal.ts";
+import { receivedPayload } from "./metrics/labels.ts";
 import type { Origin } from "./participant.ts";
 import type { Identity, RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
@@ -50,6 +51,7 @@ export async function receive(
 ): Promise<void> {
   const { payload } = message;
   const clientSeq = Number(message.clientSeq);
+  relay.meters.receive(receivedPayload(payload.case), bytes);
   const refused = checkSender(voice.identity, message) ?? checkScope(voice.principal, payload.case);
   switch (payload.case) {
     case "edit":

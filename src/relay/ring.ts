@@ -1,8 +1,11 @@
+import type { SharedPayload } from "./metrics/labels.ts";
+import type { Content, Tally } from "./metrics/meters.ts";
 import type { FrameForm } from "./stream.ts";
 
 /** One frame in the ring. */
 export interface RingEntry {
   readonly frame: Uint8Array;
+  readonly payload: SharedPayload;
   /** Of a logged record; 0 for what is not logged. */
   readonly seq: number;
   /** The last record at or before it in the ring's order. */
@@ -24,6 +27,7 @@ export interface Run {
   readonly to: number;
   /** The last record at or before the last of them in the ring's order. */
   readonly head: number;
+  readonly contents: readonly Content[];
 }
 
 /** The forms that are derived from the binary one. */
@@ -106,16 +110,18 @@ export class Ring {
   /**
    * The entries [from, to) as runs of bytes: one for each segment that they lie in, so none is much larger than a
    * segment. Everybody who keeps up asks for the same ones, so the last answer is kept; whoever does not asks for its
-   * own, so one is found without a look at the entries between.
+   * own.
    */
   runs(from: number, to: number): readonly Run[] {
     if (from === this.#lastRuns.from && to === this.#lastRuns.to) return this.#lastRuns.runs;
     const runs: Run[] = [];
     for (let at = from; at < to; ) {
+      const runFrom = at;
       const { segment, start } = this.#slot(at);
       at = Math.min(segment.to, to);
       const last = this.#slot(at - 1);
-      runs.push({ bytes: segment.bytes.subarray(start, last.start + last.frame.length), to: at, head: last.head });
+      const bytes = segment.bytes.subarray(start, last.start + last.frame.length);
+      runs.push({ bytes, to: at, head: last.head, contents: this.#contents(runFrom, at) });
     }
     this.#lastRuns = { from, to, runs };
     return runs;
@@ -144,6 +150,22 @@ export class Ring {
       else high = middle;
     }
     return low;
+  }
+
+  /** Runs end with their segment, so this looks at some hundred entries at the most, for a write of 64 KiB. */
+  #contents(from: number, to: number): readonly Content[] {
+    const contents: (Content & Tally)[] = [];
+    let present: (Content & Tally) | undefined;
+    for (let at = from; at < to; at++) {
+      const { payload, frame } = this.#slot(at);
+      if (present?.payload !== payload) {
+        present = contents.find((content) => content.payload === payload) ?? { payload, messages: 0, bytes: 0 };
+        if (present.messages === 0) contents.push(present);
+      }
+      present.messages += 1;
+      present.bytes += frame.length;
+    }
+    return contents;
   }
 
   #slot(index: number): Slot {

@@ -8,7 +8,7 @@ import { type PresenceChange, Roster } from "../session/roster.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
-import { type LadderStep, noLadderSteps } from "./ladder.ts";
+import type { SharedPayload } from "./metrics/labels.ts";
 import type { Participant } from "./participant.ts";
 import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
@@ -31,7 +31,6 @@ export class Room {
   readonly pipeline: Pipeline;
   readonly participants = new Map<string, Participant>();
   /** How often each step was taken here with a reader that is behind. */
-  readonly ladderSteps = noLadderSteps();
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
@@ -95,18 +94,18 @@ export class Room {
 
   /** Where a participant of this room reads from. */
   source(identity: Identity): ReaderSource {
-    const { log, now } = this.#context;
+    const { log, now, meters } = this.#context;
     const { pipeline, ring, sessionId } = this;
     const encode = createControlEncoder(identity);
     return {
       ring,
+      meters,
       get head() {
         return pipeline.state.head;
       },
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
       encode: (payload, form, timestampMs = now()) => encode(payload, timestampMs, form),
-      stepped: (step) => this.#stepped(step),
     };
   }
 
@@ -168,11 +167,13 @@ export class Room {
     }
     if (this.participants.size === 0) this.#emptySinceMs = nowMs;
     participant.reader.end(error);
-    if (error?.reason === "SLOW_CONSUMER") this.#stepped("cut");
+    this.#context.meters.streamEnds.add(error?.reason ?? "OK");
+    if (error?.reason === "SLOW_CONSUMER") this.#context.meters.stepped("cut");
     logger.info("stream left", {
       streamId: participant.streamId,
       session: this.sessionId,
       reason: error?.reason ?? "OK",
+      traceId: participant.trace?.traceId,
     });
   }
 
@@ -215,29 +216,28 @@ export class Room {
     this.#ephemerals.forgetBefore(oldest);
   }
 
-  /** Something was done about a reader that is behind. */
-  #stepped(step: LadderStep): void {
-    this.ladderSteps[step] += 1;
-  }
-
   /** Into the ring, then to everybody. */
   #published(records: readonly PublishedRecord[]): void {
+    const startMs = performance.now();
     for (const { message, frame } of records) {
       const { userId, clientId, seq, clientSeq, timestamp, payload } = message;
       const sender = clientKey(userId, clientId);
       const version = payload.case === "edit" ? payload.value.version : 0;
       const place = { seq: Number(seq), head: Number(seq), timestampMs: Number(timestamp) };
-      const index = this.ring.append({ frame, ...place, sender, clientSeq: Number(clientSeq), version });
+      const shared = { frame, payload: sharedPayload(payload.case), sender, clientSeq: Number(clientSeq), version };
+      const index = this.ring.append({ ...shared, ...place });
       this.#byClient.get(sender)?.reader.noteOwn(index);
     }
     this.#flush();
+    this.#context.meters.fanoutSeconds.observe((performance.now() - startMs) / 1000);
     this.#snapshots.appended(records);
     if (this.participants.size === 0) this.#emptySinceMs = this.#context.now();
   }
 
   #putEphemeral(sender: string, slot: string, frame: Uint8Array): void {
     const place = { seq: 0, head: this.state.head, timestampMs: 0 };
-    const index = this.ring.append({ frame, ...place, sender, clientSeq: 0, version: 0 });
+    const payload = sharedPayload(slot);
+    const index = this.ring.append({ frame, payload, ...place, sender, clientSeq: 0, version: 0 });
     this.#ephemerals.put(slot, { frame, sender, index });
     this.#byClient.get(sender)?.reader.noteOwn(index);
     this.#flush();
@@ -273,4 +273,9 @@ export class Room {
         assertNever(message);
     }
   }
+}
+
+/** What a record's payload, or the slot of what is not logged, is counted as. */
+function sharedPayload(name: string | undefined): SharedPayload {
+  return name === "edit" || name === "comment" || name === "cursor" || name === "presence" ? name : "custom";
 }

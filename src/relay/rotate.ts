@@ -47,9 +47,11 @@ export async function rotateToken(
     const next = await relay.tokens.verify(token, relay.now());
     checkRotation(current, next, identity.sessionId);
     if (participant !== undefined) await putInForce(relay, room, participant, next);
+    relay.meters.rotations.add("accepted");
     return { case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, next) };
   } catch (error) {
     if (!(error instanceof BatonError) || !isRefusal(error)) throw error;
+    relay.meters.rotations.add("rejected");
     logger.info("token rotation refused", { session: identity.sessionId, user: identity.userId, reason: error.reason });
     return { case: "tokenStatus", value: tokenStatus(TokenState.REJECTED, current, error.message) };
   }

@@ -10,13 +10,18 @@ import type { SessionLog } from "../durable/session-log.ts";
 import type { OpenBackup } from "../durable/store-backup.ts";
 import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes } from "../relay/health.ts";
+import { createMetricsRoutes, type MetricsAccess } from "../relay/metrics/routes.ts";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
+import { logFileBytes } from "./log-files.ts";
+import { isLoopback } from "./loopback.ts";
 import { serveNode } from "./node-http2.ts";
+import { processMetrics } from "./process-metrics.ts";
 import type { FetchHandler, RunningServer, TlsIdentity } from "./server.ts";
 import { runtimeTitle, serve } from "./this-runtime.ts";
+import { readVersion } from "./version.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
@@ -41,6 +46,8 @@ export interface RelayConfig {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Signs resume tokens, at least 32 bytes; left out: one that is kept in the log's store. */
   readonly resumeSecret?: Uint8Array | undefined;
+  /** Whoever scrapes `/metrics` shows it; left out: anybody may where the host is this machine alone, and else nobody. */
+  readonly metricsToken?: string | undefined;
   readonly limits: Limits;
 }
 
@@ -61,7 +68,7 @@ const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
-  const { host, port, grpcPort, tls, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
+  const { host, port, grpcPort, tls, dataDir, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
   const opened = await openLog(config);
   const log = withBreaker(opened.log);
   const servers: RunningServer[] = [];
@@ -79,13 +86,18 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       allowedOrigins,
       resumeSecret,
       openBackup: opened.openBackup,
+      exposed: {
+        build: { version: readVersion(), runtime: runtimeTitle },
+        ...(config.log === "sqlite" && { logFileBytes: () => logFileBytes(databasePath(dataDir)) }),
+      },
     });
-    const { readiness } = running;
+    const { readiness, metrics } = running;
     const app = new Hono<{ Bindings: WireBindings }>();
     app.route(
       "/",
       createHealthRoutes(() => readiness.current),
     );
+    app.route("/", createMetricsRoutes([metrics, processMetrics()], metricsAccess(config)));
     app.route("/", running.routes);
     const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
     const server = await serve({ host, port, tls, limits, fetch });
@@ -111,12 +123,19 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   }
 }
 
+const databasePath = (dataDir: string) => join(dataDir, databaseName);
+
+function metricsAccess({ host, metricsToken }: RelayConfig): MetricsAccess {
+  if (metricsToken !== undefined) return { kind: "token", token: metricsToken };
+  return { kind: isLoopback(host) ? "open" : "closed" };
+}
+
 async function openLog({ log, dataDir }: RelayConfig): Promise<{ log: SessionLog; openBackup?: OpenBackup }> {
   switch (log) {
     case "memory":
       return { log: createMemoryLog(Date.now) };
     case "sqlite": {
-      const sqlite = await openSqliteLog({ path: join(dataDir, databaseName), now: Date.now });
+      const sqlite = await openSqliteLog({ path: databasePath(dataDir), now: Date.now });
       return { log: sqlite, openBackup: sqlite.openBackup };
     }
     default:

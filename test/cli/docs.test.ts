@@ -9,7 +9,7 @@ import { defaultLimits } from "../../src/session/limits.ts";
 import { repository } from "./run-baton.ts";
 
 const readme = readFileSync(join(repository, "README.md"), "utf8");
-const operating = readFileSync(join(repository, "docs/OPERATING.md"), "utf8");
+const operating = readFileSync(join(repository, "docs/operate.md"), "utf8");
 
 describe("the docs", () => {
   test("CF12 name every setting, and no other", () => {

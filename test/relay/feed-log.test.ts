@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { LogRecord } from "../../src/durable/session-log.ts";
 import { readFromLog } from "../../src/relay/feed-log.ts";
+import { Meters } from "../../src/relay/metrics/meters.ts";
 import { ReaderFrames } from "../../src/relay/reader-frames.ts";
 import { Ring } from "../../src/relay/ring.ts";
 import { BatonError } from "../../src/session/reasons.ts";
@@ -9,14 +10,8 @@ import { BatonError } from "../../src/session/reasons.ts";
 const never = () => assert.fail("not asked for");
 
 async function read(records: Promise<readonly LogRecord[]>) {
-  const source = {
-    ring: new Ring(0),
-    head: 9,
-    readLog: () => records,
-    conflated: never,
-    encode: never,
-    stepped: never,
-  };
+  const feeds = { readLog: () => records, conflated: never, encode: never };
+  const source = { ring: new Ring(0), meters: new Meters(), head: 9, ...feeds };
   const frames = new ReaderFrames({ form: "binary", key: "", ackFrom: Number.POSITIVE_INFINITY, encode: never });
   return await readFromLog(source, frames, 7);
 }

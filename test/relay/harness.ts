@@ -61,7 +61,7 @@ export async function startRelay(options: RelaySetup = {}) {
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   let names = 0;
-  const { relay, routes, drain } = await createRelay({
+  const { relay, routes, drain, metrics } = await createRelay({
     log,
     bus: options.bus ?? createLocalBus().member(),
     limits,
@@ -88,6 +88,7 @@ export async function startRelay(options: RelaySetup = {}) {
     url: server.url,
     routes,
     relay,
+    metrics,
     log,
     now,
     drain,

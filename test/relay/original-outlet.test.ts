@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create, fromBinary, fromJsonString, type MessageInitShape } from "@bufbuild/protobuf";
 import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { Meters } from "../../src/relay/metrics/meters.ts";
 import { OriginalOutlet } from "../../src/relay/original-outlet.ts";
 import { Reader } from "../../src/relay/reader.ts";
 import { Ring } from "../../src/relay/ring.ts";
@@ -108,11 +109,11 @@ describe("the way down to a client of the original contract", () => {
       outlet: open(peer),
       source: {
         ring,
+        meters: new Meters(),
         head: 1,
         readLog: async () => assert.fail("it is in the ring"),
         conflated: () => [],
         encode: (payload) => frame(payload),
-        stepped: (step) => assert.fail(step),
       },
       key: "mine/me",
       ackFrom: Number.POSITIVE_INFINITY,
@@ -124,7 +125,8 @@ describe("the way down to a client of the original contract", () => {
     });
     reader.welcome({ case: "welcome", value: {} });
     const record = insert(1, many.join("\n"));
-    ring.append({ frame: record, seq: 2, head: 2, sender: "c/a", clientSeq: 1, timestampMs: 0, version: 1 });
+    const place = { seq: 2, head: 2, timestampMs: 0, version: 1 };
+    ring.append({ frame: record, payload: "edit", sender: "c/a", clientSeq: 1, ...place });
     reader.pump();
     let pieces = 0;
     for (; reader.blockedSinceMs !== undefined; pieces++) {

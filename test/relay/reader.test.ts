@@ -4,7 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import type { LogRecord } from "../../src/durable/session-log.ts";
 import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { Ephemerals } from "../../src/relay/ephemerals.ts";
-import { noLadderSteps } from "../../src/relay/ladder.ts";
+import { Meters } from "../../src/relay/metrics/meters.ts";
 import { encodeControl } from "../../src/relay/payload.ts";
 import { Reader } from "../../src/relay/reader.ts";
 import type { ReaderSource } from "../../src/relay/reader-source.ts";
@@ -64,11 +64,11 @@ class World {
   readonly ring: Ring;
   readonly log: LogRecord[] = [];
   readonly ephemerals = new Ephemerals(1 << 20);
+  readonly meters = new Meters();
   readonly readers = new Map<string, { reader: Reader; outlet: RandomOutlet; fromSeq: number; ackFrom: number }>();
   readonly #random: () => number;
   readonly #counts = new Map<string, number>();
   logReads = 0;
-  readonly steps = noLadderSteps();
 
   constructor(random: () => number, ringBytes: number) {
     this.#random = random;
@@ -80,6 +80,7 @@ class World {
     const world = this;
     const source: ReaderSource = {
       ring: this.ring,
+      meters: this.meters,
       get head() {
         return world.log.length;
       },
@@ -89,9 +90,6 @@ class World {
         return world.log.slice(from - 1, from - 1 + count);
       },
       conflated: (from, to) => this.ephemerals.between(from, to, identity.key),
-      stepped: (step) => {
-        this.steps[step] += 1;
-      },
       encode: (payload, form, timestampMs = 0) => encodeControl(identity, payload, timestampMs, form),
     };
     const outlet = new RandomOutlet(this.#random, slowness, form);
@@ -118,14 +116,15 @@ class World {
     const seq = this.log.length + 1;
     const frame = this.#frame({ userId, seq: BigInt(seq), clientSeq: BigInt(clientSeq), timestamp: 7n }, `${seq}`);
     this.log.push({ seq, frame, payloadHash: 0 });
-    this.#note(sender, this.ring.append({ frame, seq, head: seq, sender, clientSeq, timestampMs: 7, version: 0 }));
+    const place = { seq, head: seq, timestampMs: 7 };
+    this.#note(sender, this.ring.append({ frame, payload: "custom", ...place, sender, clientSeq, version: 0 }));
   }
 
   ephemeral(userId: string, type: string, value: string): void {
     const sender = clientKey(userId, "c");
     const frame = this.#frame({ userId }, `${type}=${value}`);
     const place = { seq: 0, head: this.log.length, clientSeq: 0, timestampMs: 0, version: 0 };
-    const index = this.ring.append({ frame, sender, ...place });
+    const index = this.ring.append({ frame, payload: "custom", sender, ...place });
     this.ephemerals.put(type, { frame, sender, index });
     this.#note(sender, index);
   }

@@ -4,6 +4,7 @@ import { Ring } from "../../src/relay/ring.ts";
 
 const entry = (seq: number, length: number) => ({
   frame: new Uint8Array(length).fill(seq),
+  payload: "edit" as const,
   seq,
   head: seq,
   sender: "a",

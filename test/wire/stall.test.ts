@@ -1,5 +1,5 @@
 // Whether a stream that nobody reads stalls the others of its connection. It is what the runtime does, not the relay;
-// where this changes, docs/OPERATING.md has to change too.
+// where this changes, docs/operate.md has to change too.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
