@@ -71,6 +71,13 @@ describe("a request's body", () => {
   });
 });
 
+async function leaveH1(port: number, request: string): Promise<void> {
+  const socket = net.connect(port, "127.0.0.1");
+  socket.write(request);
+  await new Promise((resolve) => socket.on("data", resolve));
+  socket.destroy();
+}
+
 describe("a response's body", () => {
   const stuck = () => new Writable({ highWaterMark: 1, write: () => undefined });
 
@@ -98,18 +105,16 @@ describe("a response's body", () => {
       stream.close(http2.constants.NGHTTP2_CANCEL);
       connection.close();
     },
-    "HTTP/1.1": async (port: number) => {
-      const socket = net.connect(port, "127.0.0.1");
-      socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-      await new Promise((resolve) => socket.on("data", resolve));
-      socket.destroy();
-    },
+    "HTTP/1.1": (port: number) => leaveH1(port, "GET / HTTP/1.1\r\nhost: x\r\n\r\n"),
+    "HTTP/1.1, behind a body that was read": (port: number) =>
+      leaveH1(port, "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"),
   };
   for (const [version, go] of Object.entries(leave)) {
     test(`LS11 of any Response is let go when the peer is gone, and the request's signal aborts: ${version}`, async () => {
       const letGo = Promise.withResolvers<void>();
       const aborted = Promise.withResolvers<void>();
-      const port = await serve((request) => {
+      const port = await serve(async (request) => {
+        await request.arrayBuffer();
         request.signal.addEventListener("abort", () => aborted.resolve());
         return new Response(
           new ReadableStream({
@@ -124,19 +129,19 @@ describe("a response's body", () => {
 
     test(`LS11 of a kept source: it is told that the peer is gone: ${version}`, async () => {
       const told = Promise.withResolvers<void>();
-      const port = await serve(
-        (_, { openBody }) =>
-          new Response(
-            openBody({
-              async run(sink) {
-                await sink.write(new TextEncoder().encode("first"));
-                await told.promise;
-                return "complete";
-              },
-              gone: () => told.resolve(),
-            }),
-          ),
-      );
+      const port = await serve(async (request, { openBody }) => {
+        await request.arrayBuffer();
+        return new Response(
+          openBody({
+            async run(sink) {
+              await sink.write(new TextEncoder().encode("first"));
+              await told.promise;
+              return "complete";
+            },
+            gone: () => told.resolve(),
+          }),
+        );
+      });
       await go(port);
       await told.promise;
     });
