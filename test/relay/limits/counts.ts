@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createMemoryLog } from "../../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../../src/durable/session-log.ts";
 import { edit } from "../harness.ts";
-import { type AtLimit, answerTo, custom, enter, refusalOf, until, withRelay } from "./with-relay.ts";
+import { until } from "../operators.ts";
+import { type AtLimit, answerTo, custom, enter, refusalOf, withRelay } from "./with-relay.ts";
 
 /** A log that claims when it is let to, and tells how many wait. */
 function holdClaims() {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Payload, TestRelay } from "../harness.ts";
-import { type AtLimit, answerTo, custom, enter, until, withRelay } from "./with-relay.ts";
+import { until } from "../operators.ts";
+import { type AtLimit, answerTo, custom, enter, withRelay } from "./with-relay.ts";
 
 const snapshotAt = async (relay: TestRelay) => (await relay.log.latestSnapshot("demo"))?.seq ?? 0;
 const kept = async (relay: TestRelay) => {

@@ -6,7 +6,8 @@ import {
 } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { tick } from "../../../src/relay/ticker.ts";
 import { edit, type Stream, type TestRelay } from "../harness.ts";
-import { type AtLimit, answerTo, custom, enter, until, withRelay } from "./with-relay.ts";
+import { until } from "../operators.ts";
+import { type AtLimit, answerTo, custom, enter, withRelay } from "./with-relay.ts";
 
 /** Time passes, and is looked at; what the relay has to say of it has come when the Ack of a message has. */
 async function pass(relay: TestRelay, ms: number, stream: Stream, clientSeq: bigint): Promise<void> {

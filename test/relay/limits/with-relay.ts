@@ -53,8 +53,3 @@ export async function answerTo(stream: Stream, payload: Payload, clientSeq: bigi
 
 /** A logged message, the least that there is. */
 export const custom: Payload = { case: "custom", value: {} };
-
-/** Waits until something holds that nothing but the relay's own work stands before. */
-export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 1));
-}
