@@ -20,13 +20,18 @@ export function createH1Server(
     requestTimeout: 0,
     keepAliveTimeout: connectionIdleMs,
   });
-  /** Of connections whose first request is still to come. Bun has no time limit for it. */
-  const heads = new WeakMap<Socket, NodeJS.Timeout>();
+  /** What a connection is waited for. Bun has no time limit, neither for its first request nor for the next one. */
+  const quiet = new WeakMap<Socket, { open: number; timer: NodeJS.Timeout }>();
   let isDraining = false;
   server.on("request", (request, response) => {
-    clearTimeout(heads.get(request.socket));
+    const { socket } = request;
+    const present = quiet.get(socket);
+    clearTimeout(present?.timer);
+    if (present !== undefined) present.open += 1;
     response.on("finish", () => {
-      if (isDraining || !request.complete) end(request);
+      if (isDraining || !request.complete) return end(request);
+      if (present === undefined || (present.open -= 1) > 0) return;
+      present.timer = setTimeout(() => socket.destroy(), connectionIdleMs);
     });
     void serveExchange(createExchange(request, response), fetch);
   });
@@ -34,9 +39,9 @@ export function createH1Server(
   server.emit("listening");
   return {
     take(socket) {
-      const timer = setTimeout(() => socket.destroy(), firstMessageMs);
-      heads.set(socket, timer);
-      socket.once("close", () => clearTimeout(timer));
+      const state = { open: 0, timer: setTimeout(() => socket.destroy(), firstMessageMs) };
+      quiet.set(socket, state);
+      socket.once("close", () => clearTimeout(state.timer));
       server.emit("connection", socket);
     },
     drain() {

@@ -48,6 +48,8 @@ export interface RelaySetup {
   readonly allowedOrigins?: readonly string[];
   /** In place of the secret of the tests, which `token` signs with. */
   readonly keys?: KeySource;
+  /** Its clock stands still but for `advance`: what happens at a limit can be told from what happens just before it. */
+  readonly isClockStill?: boolean;
   /** Default: what the runtime carries streams best with. */
   readonly listener?: "node:http2" | undefined;
 }
@@ -55,7 +57,8 @@ export interface RelaySetup {
 /** A real relay on a real port, with a clock that a test can move. */
 export async function startRelay(options: RelaySetup = {}) {
   let clockMs = 0;
-  const now = () => Date.now() + clockMs;
+  const startedMs = Date.now();
+  const now = () => (options.isClockStill === true ? startedMs : Date.now()) + clockMs;
   const log = options.log ?? createMemoryLog(now);
   const limits = { ...defaultLimits, ...options.limits };
   const imported = await importSecret(secret);
