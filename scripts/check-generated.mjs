@@ -1,5 +1,5 @@
 // Generates into a folder beside the present ones and compares: src/gen must be what proto/ says, docs/errors.md what the
-// list of reasons says.
+// list of reasons says, docs/metrics.md what the catalogue says.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -29,11 +29,17 @@ try {
     console.error(`src/gen differs from what proto/ gives; run 'npm run generate': ${stale.join(", ")}`);
     process.exitCode = 1;
   }
-  const errors = join(scratch, "errors.md");
-  execFileSync("bun", ["scripts/generate-errors.ts", errors], { stdio: "inherit" });
-  if (!existsSync("docs/errors.md") || readFileSync(errors, "utf8") !== readFileSync("docs/errors.md", "utf8")) {
-    console.error("docs/errors.md differs from what src/session/reasons.ts gives; run 'npm run generate'");
-    process.exitCode = 1;
+  for (const [name, source] of [
+    ["errors", "src/session/reasons.ts"],
+    ["metrics", "src/relay/metrics/catalogue.ts"],
+  ]) {
+    const generated = join(scratch, `${name}.md`);
+    const kept = `docs/${name}.md`;
+    execFileSync("bun", [`scripts/generate-${name}.ts`, generated], { stdio: "inherit" });
+    if (!existsSync(kept) || readFileSync(generated, "utf8") !== readFileSync(kept, "utf8")) {
+      console.error(`${kept} differs from what ${source} gives; run 'npm run generate'`);
+      process.exitCode = 1;
+    }
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });

@@ -6,6 +6,7 @@ import { describeOnline } from "./check-online.ts";
 import { type Config, requireConfig } from "./config.ts";
 import { limitNames, limitVariable } from "./limit-settings.ts";
 import { withExample } from "./options.ts";
+import { readTracing, requireSdk } from "./tracing.ts";
 
 /** `baton check`: what is wrong with the configuration, all at once; or what is in force, without secrets. */
 export function createCheckCommand(): Command {
@@ -14,7 +15,10 @@ export function createCheckCommand(): Command {
     .option("--online", "also ask the issuer for its keys, if BATON_JWKS_URL is set")
     .action(async ({ online }: { readonly online?: true }) => {
       const config = await requireConfig(process.env);
+      const tracing = readTracing(process.env);
+      if (tracing !== undefined) await requireSdk();
       process.stdout.write(describeConfig(config));
+      if (tracing !== undefined) process.stdout.write(`# Spans are sent to ${tracing.url.host}, by OTEL_ variables.\n`);
       if (online) process.stdout.write(`${await describeOnline(config.key)}\n`);
     });
   return withExample(command, "BATON_PORT=9000 npx baton check");

@@ -13,6 +13,7 @@ import { dataDirOption, withExample } from "./options.ts";
 import { runUntilStopped } from "./run-until-stopped.ts";
 import { openKeys, type RelayKeys } from "./signing-keys.ts";
 import { configuredClaims } from "./token-key.ts";
+import { readTracing, startTracing } from "./tracing.ts";
 
 const greetingTtlSeconds = 60 * 60;
 
@@ -37,8 +38,13 @@ async function runStart(flags: ConfigFlags): Promise<void> {
   await openDataFolder(config.dataDir);
   const keys = await openKeys(config);
   const helloFile = await writeHelloRequest(config.dataDir);
+  const tracing = readTracing(process.env);
+  const endTracing = tracing && (await startTracing(tracing));
   const relay = await startRelay({ ...config, keys: keys.keys });
-  const stopped = runUntilStopped(() => relay.close(), config.limits.drainMs);
+  const stopped = runUntilStopped(async () => {
+    await relay.close();
+    await endTracing?.();
+  }, config.limits.drainMs);
   await greet(config, keys, { relay, helloFile });
   process.exit(await stopped);
 }

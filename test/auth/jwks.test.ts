@@ -352,3 +352,15 @@ describe("an issuer that is out of reach", () => {
     }
   });
 });
+
+test("MT8 a set tells when it was last fetched, also where it came unchanged, and not when it failed", async () => {
+  assert.equal(keys.fetchedAtMs, undefined);
+  issuer.answers(signed(one));
+  await keys.tend(nowMs);
+  assert.equal(keys.fetchedAtMs, nowMs);
+  await keys.tend(nowMs + 6 * minute);
+  assert.equal(keys.fetchedAtMs, nowMs + 6 * minute);
+  issuer.answers(down);
+  await keys.tend(nowMs + 12 * minute);
+  assert.equal(keys.fetchedAtMs, nowMs + 6 * minute);
+});

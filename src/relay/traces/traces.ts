@@ -38,8 +38,8 @@ export class Traces {
   }
 
   /**
-   * Of a batch: a part of the trace that all its messages came in, or, where they came in several, a trace of its own with
-   * links to them. Undefined where none of them is sampled.
+   * Of a batch: a part of the trace that its first message came in, with links to those of the others. Undefined where none
+   * of them is sampled.
    */
   startAppend(
     values: { readonly sessionId: string; readonly records: number; readonly bytes: number },
@@ -54,10 +54,8 @@ export class Traces {
     }
     const [first, ...others] = callers.values();
     if (first === undefined) return undefined;
-    const request = { name: "baton.append", kind: SpanKind.INTERNAL, attributes: spanAttributes(values) };
-    return others.length === 0
-      ? this.start({ ...request, parent: first })
-      : this.start({ ...request, parent: undefined, links: [first, ...others] });
+    const attributes = spanAttributes(values);
+    return this.start({ name: "baton.append", kind: SpanKind.INTERNAL, parent: first, attributes, links: others });
   }
 }
 

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { toBinary } from "@bufbuild/protobuf";
+import { importSecret } from "../../../src/auth/key-import.ts";
+import { createKeySet } from "../../../src/auth/keys.ts";
 import { createMemoryLog } from "../../../src/durable/log-memory.ts";
 import { Join_History as History, SessionMessageSchema } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { catalogue } from "../../../src/relay/metrics/catalogue.ts";
 import { BatonError } from "../../../src/session/reasons.ts";
 import { createRandom } from "../../support/random.ts";
-import { edit, type Stream, startRelay, type TestRelay } from "../harness.ts";
+import { edit, type Stream, secret, startRelay, type TestRelay } from "../harness.ts";
 import { operator } from "../operators.ts";
 import { type Scrape, scrape, scrapeUntil } from "./scrape.ts";
 
@@ -329,6 +331,48 @@ describe("the metrics of a live relay", () => {
     assert.equal(now.sum("baton_token_rotations_total", { outcome: "rejected" }), 1);
     assert.equal(now.sum("baton_revocations"), 1);
     cut.abort();
+  });
+});
+
+describe("what metrics do not tell", () => {
+  test("MT14 no name, token or text of anybody, and no more series for more people", async () => {
+    const before = (await scrape(relay)).series.length;
+    const tokens: string[] = [];
+    for (let n = 0; n < 5; n++) {
+      const session = `PINEAPPLE-s${n}`;
+      const token = await relay.token({ sub: `PINEAPPLE-u${n}`, sessions: [session], tokenId: `PINEAPPLE-j${n}` });
+      tokens.push(token);
+      const stream = await relay.join({ session, token, clientId: `PINEAPPLE-c${n}` });
+      tokens.push((await stream.take("welcome")).resumeToken);
+      stream.send(custom(`PINEAPPLE-t${n}`), { clientSeq: 1n });
+      stream.send(edit(`PINEAPPLE-f${n}`, 0, 0, 0, "PINEAPPLE"), { clientSeq: 2n });
+      stream.send(custom(), { clientSeq: 9n, userId: "PINEAPPLE" });
+      await stream.take("fault");
+    }
+    await (await relay.join({ token: "PINEAPPLE.PINEAPPLE.PINEAPPLE", session: "PINEAPPLE" })).ended;
+    const after = await scrape(relay);
+    assert.equal(after.sum("baton_streams"), 5);
+    assert.equal(after.series.length, before);
+    assert.ok(!after.text.includes("PINEAPPLE"));
+    for (const token of tokens) assert.ok(token !== "" && !after.text.includes(token));
+  });
+});
+
+describe("the metrics of keys that an issuer publishes", () => {
+  test("MT8 tell how old they are, and nothing where there are none", async () => {
+    const imported = await importSecret(secret);
+    assert.ok(imported.kind === "keys");
+    let fetchedAtMs: number | undefined;
+    const keys = Object.defineProperty(createKeySet(imported.keys), "fetchedAtMs", { get: () => fetchedAtMs });
+    const other = await startRelay({ keys });
+    const ages = async () => (await scrape(other)).series.filter(({ name }) => name === "baton_keys_age_seconds");
+    assert.deepEqual(await ages(), []);
+    fetchedAtMs = other.now() - 90_000;
+    const [{ value: age } = { value: 0 }] = await ages();
+    assert.ok(age >= 90 && age < 100, `${age}`);
+    fetchedAtMs = other.now() + 90_000;
+    assert.equal((await ages())[0]?.value, 0);
+    await other.stop();
   });
 });
 
