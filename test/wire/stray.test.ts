@@ -139,12 +139,34 @@ describe("smuggled requests", () => {
     "an unknown transfer encoding": `${head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n${inner}`,
     "a bare line feed": `${head}x: y\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
     "a chunk's size that is none": `${head}transfer-encoding: chunked\r\n\r\n-1\r\n\r\n${inner}`,
+    "chunks in a version that has none": `${head.replace("1.1", "1.0")}connection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
   };
   for (const [title, bytes] of Object.entries(shapes)) {
     test(`LS6 ${title}: refused, and the connection is closed`, async () => {
       const said = await say(harness.port, bytes);
       assert.ok(!said.includes("404"), `the inner request was answered: ${said}`);
       assert.match(said, /HTTP\/1.1 400 /);
+    });
+  }
+
+  const hosts = {
+    "a host that goes on as a path": `host: x${sessionPath}?`,
+    "a host that goes on as a query": `host: x?`,
+    "a host that goes on as a fragment": `host: x#`,
+    "a host that goes on behind a backslash": `host: x\\${sessionPath.slice(1)}?`,
+    "a host behind a user": "host: somebody@x",
+    "an empty host": "host:",
+    "two hosts": "host: x\r\nhost: y",
+  };
+  for (const [title, field] of Object.entries(hosts)) {
+    test(`LS11 ${title}: refused, and nothing is called`, async () => {
+      const quiet = await start();
+      for (const path of ["/nothing", sessionPath]) {
+        const request = `POST ${path} HTTP/1.1\r\n${field}\r\ncontent-type: application/connect+proto\r\ncontent-length: 0\r\n\r\n`;
+        assert.match(await say(quiet.port, request), /^HTTP\/1.1 400 /);
+      }
+      assert.equal(quiet.calls.length, 0);
+      await assertServes(quiet);
     });
   }
 });
