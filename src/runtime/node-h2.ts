@@ -11,7 +11,7 @@ import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
 /** Over HTTP/2's own streams: the classes that make them look like HTTP/1.1 cost more. */
 export function createH2Server(
-  { headerBytes, streamsPerConnection }: ConnectionLimits,
+  { headerBytes, streamsPerConnection, firstMessageMs }: ConnectionLimits,
   fetch: FetchHandler,
 ): ConnectionServer {
   const server = createServer({
@@ -20,7 +20,13 @@ export function createH2Server(
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+    // Later it may be quiet: a client keeps it for its next call.
+    const timer = setTimeout(() => session.destroy(), firstMessageMs);
+    session.once("stream", () => clearTimeout(timer));
+    session.on("close", () => {
+      clearTimeout(timer);
+      sessions.delete(session);
+    });
     session.on("error", () => undefined);
   });
   // A connection that speaks something else, or breaks the protocol, is closed by its session.
