@@ -27,6 +27,7 @@ export function createH1Server(
     const { socket } = request;
     const present = quiet.get(socket);
     clearTimeout(present?.timer);
+    if (!isPlain(request)) return void response.writeHead(400, { connection: "close" }).end();
     if (present !== undefined) present.open += 1;
     response.on("finish", () => {
       if (isDraining || !request.complete) return end(request);
@@ -51,6 +52,19 @@ export function createH1Server(
   };
 }
 
+/** What ends a host within a URL, or stands before one: behind it a host that is none would go on as a path. */
+const notInHost = /[/?#@\\]/;
+
+/**
+ * Whether everybody on its way reads alike whom a request is for and where it ends. The parsers of Node and Bun let pass
+ * a host that is none or stands twice; Node's, chunks in HTTP/1.0 (RFC 9112, 3.2 and 6.1).
+ */
+function isPlain({ rawHeaders, headers, httpVersion }: IncomingMessage): boolean {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+  if (hosts !== 1 || !headers.host || notInHost.test(headers.host)) return false;
+  return httpVersion !== "1.0" || headers["transfer-encoding"] === undefined;
+}
+
 function end({ socket }: IncomingMessage): void {
   socket.end();
   const timer = setTimeout(() => socket.destroy(), lingerMs);
@@ -62,8 +76,7 @@ function createExchange(request: IncomingMessage, response: ServerResponse): Exc
   const scheme = "encrypted" in socket ? "https" : "http";
   return {
     method,
-    // Without a host there is no URL: Node refuses such a request itself, Bun does not.
-    url: url.startsWith("/") && headers.host !== undefined ? `${scheme}://${headers.host}${url}` : url,
+    url: url.startsWith("/") ? `${scheme}://${headers.host}${url}` : url,
     headers,
     incoming: request,
     outgoing: response,

@@ -12,7 +12,7 @@ import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
 /** Over HTTP/2's own streams: the classes that make them look like HTTP/1.1 cost more. */
 export function createH2Server(
-  { headerBytes, streamsPerConnection, connectionIdleMs }: ConnectionLimits,
+  { headerBytes, streamsPerConnection, firstMessageMs, connectionIdleMs }: ConnectionLimits,
   fetch: FetchHandler,
 ): ConnectionServer {
   const server = createServer({
@@ -21,7 +21,13 @@ export function createH2Server(
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+    // Later it may be quiet: a client keeps it for its next call.
+    const timer = setTimeout(() => session.destroy(), firstMessageMs);
+    session.once("stream", () => clearTimeout(timer));
+    session.on("close", () => {
+      clearTimeout(timer);
+      sessions.delete(session);
+    });
     session.on("error", () => undefined);
     closeWhenIdle(session, connectionIdleMs);
   });
