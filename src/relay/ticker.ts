@@ -34,7 +34,8 @@ export function createTicker(relay: Relay): () => void {
   };
 }
 
-function tick(relay: Relay): void {
+/** Everything that happens because time has passed, once. */
+export function tick(relay: Relay): void {
   const nowMs = relay.now();
   if (relay.revocations.isDue(nowMs)) void followRevocations(relay);
   if (relay.retention.isDue(nowMs)) void relay.retention.sweep(nowMs);
