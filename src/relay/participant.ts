@@ -35,7 +35,9 @@ export class Participant {
   readonly joinedAsReader: boolean;
   /** The claim under which it writes; 0 = it has none, since its token lets it only read. */
   generation: number;
-  lastHeardMs: number;
+  #lastHeardMs: number;
+  /** `reader.blockedMs` then. */
+  #blockedMsThen = 0;
   lastBeatMs: number;
   /** Bytes received on this stream. */
   receivedBytes = 0;
@@ -77,7 +79,7 @@ export class Participant {
     this.joinedAsReader = options.generation === 0;
     this.rate = new Rate(limits.messagesPerSecond, limits.messagesBurst, nowMs);
     this.joinedAtMs = nowMs;
-    this.lastHeardMs = nowMs;
+    this.#lastHeardMs = nowMs;
     this.lastBeatMs = nowMs;
   }
 
@@ -94,6 +96,20 @@ export class Participant {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, this.#skewMs);
     this.toldExpiring = false;
+  }
+
+  /** Its client said something, whatever it was. */
+  heard(nowMs: number): void {
+    this.#lastHeardMs = nowMs;
+    this.#blockedMsThen = this.reader.blockedMs;
+  }
+
+  /**
+   * For how long nothing was heard of it. What it took nothing in does not count: a heartbeat that waited behind what it
+   * had not read is not held against it.
+   */
+  silentMs(nowMs: number): number {
+    return nowMs - this.#lastHeardMs - (this.reader.blockedMs - this.#blockedMsThen);
   }
 
   get key(): string {

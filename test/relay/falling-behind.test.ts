@@ -297,6 +297,29 @@ describe("a reader that falls behind", () => {
     slow.reader.socket.destroy();
   });
 
+  test("SR9 what it took nothing in, is not held against it as silence", async () => {
+    await relay.stop();
+    await open({ heartbeatMs: 15_000 });
+    await rewrite();
+    const slow = await SlowClient.join("slow");
+    await leaveBehind("slow");
+    const ticks = () => new Promise((resolve) => setTimeout(resolve, 700));
+    // More than its silence may be, and less than it may take nothing in.
+    relay.advance(25_000);
+    await ticks();
+    assert.notEqual(participantOf("slow"), undefined);
+    slow.reader.socket.resume();
+    await until(() => readerOf("slow").drained);
+    await ticks();
+    // It has been asked whether it lives, and has not answered yet.
+    assert.notEqual(participantOf("slow"), undefined);
+    assert.ok(slow.reader.messages().filter(({ payload }) => payload.case === "heartbeat").length > 1);
+    relay.advance(25_000);
+    await until(() => participantOf("slow") === undefined);
+    await until(() => slow.reader.text().includes("CLIENT_SILENT"));
+    slow.reader.socket.destroy();
+  });
+
   test("SR8 one that has taken nothing for long is cut, and not told that it will be", async () => {
     await rewrite();
     const slow = await SlowClient.join("slow");
