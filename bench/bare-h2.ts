@@ -53,7 +53,8 @@ export class BareConnection {
 
   private constructor() {}
 
-  static async open(port: number): Promise<BareConnection> {
+  /** `takesAll`: its windows are as large as can be; else HTTP/2's own, 64 KiB, and not opened before `resume`. */
+  static async open(port: number, takesAll = true): Promise<BareConnection> {
     const connection = new BareConnection();
     connection.#socket = await Bun.connect({
       hostname: "127.0.0.1",
@@ -67,14 +68,11 @@ export class BareConnection {
     });
     const settings = Buffer.alloc(6);
     settings.writeUInt16BE(4, 0); // SETTINGS_INITIAL_WINDOW_SIZE
-    settings.writeUInt32BE(largestWindow, 2);
+    settings.writeUInt32BE(takesAll ? largestWindow : initialWindow, 2);
     connection.#send(
-      Buffer.concat([
-        Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-        frame(frameType.settings, 0, 0, settings),
-        frame(frameType.windowUpdate, 0, 0, uint32(largestWindow - initialWindow)),
-      ]),
+      Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(frameType.settings, 0, 0, settings)]),
     );
+    if (takesAll) connection.#openWindow(0);
     return connection;
   }
 
@@ -92,10 +90,27 @@ export class BareConnection {
       [":authority", "bench"],
       ["content-type", options.contentType ?? "application/connect+proto"],
       ["connect-protocol-version", "1"],
+      ["te", "trailers"],
       ["authorization", `Bearer ${options.token}`],
     ] as const;
     this.#send(frame(frameType.headers, flag.endHeaders, id, Buffer.concat(headers.map(literal))));
     return stream;
+  }
+
+  /** Reads nothing more, so that what the server sends fills the sockets' buffers, and then waits there. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  /** Reads again, and opens the windows of a connection that did not take all. */
+  resume(stream: BareStream): void {
+    this.#socket?.resume();
+    for (const [id, open] of this.#streams) if (open === stream) this.#openWindow(id);
+    this.#openWindow(0);
+  }
+
+  #openWindow(streamId: number): void {
+    this.#send(frame(frameType.windowUpdate, 0, streamId, uint32(largestWindow - initialWindow)));
   }
 
   close(): void {

@@ -42,7 +42,9 @@ export class Participant {
   readonly joinedAsReader: boolean;
   /** The claim under which it writes; 0 = it has none, since its token lets it only read. */
   generation: number;
-  lastHeardMs: number;
+  #lastHeardMs: number;
+  /** `reader.blockedMs` then. */
+  #blockedMsThen = 0;
   lastBeatMs: number;
   /** Bytes received on this stream. */
   receivedBytes = 0;
@@ -90,7 +92,7 @@ export class Participant {
     this.joinedAsReader = options.generation === 0;
     this.rate = options.rate;
     this.joinedAtMs = nowMs;
-    this.lastHeardMs = nowMs;
+    this.#lastHeardMs = nowMs;
     this.lastBeatMs = nowMs;
   }
 
@@ -107,6 +109,26 @@ export class Participant {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, this.#skewMs);
     this.toldExpiring = false;
+  }
+
+  /** Its client said something, whatever it was. */
+  heard(nowMs: number): void {
+    this.#lastHeardMs = nowMs;
+    this.#blockedMsThen = this.reader.blockedMs;
+  }
+
+  /** Time in which nobody could be heard, and nothing be written, is not held against it. */
+  forgive(ms: number): void {
+    this.#lastHeardMs += ms;
+    this.reader.forgive(ms);
+  }
+
+  /**
+   * For how long nothing was heard of it. What it took nothing in does not count: a heartbeat that waited behind what it
+   * had not read is not held against it.
+   */
+  silentMs(nowMs: number): number {
+    return nowMs - this.#lastHeardMs - (this.reader.blockedMs - this.#blockedMsThen);
   }
 
   get key(): string {

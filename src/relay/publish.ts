@@ -124,7 +124,7 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
 
 /** Its stream down lives, and lives on the newer of the two tokens. */
 async function heard(relay: Relay, room: Room, participant: Participant, principal: Principal): Promise<void> {
-  participant.lastHeardMs = relay.now();
+  participant.heard(relay.now());
   if (principal.issuedAtMs <= participant.principal.issuedAtMs) return;
   try {
     checkRotation(participant.principal, principal, room.sessionId);

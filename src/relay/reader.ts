@@ -41,6 +41,8 @@ export class Reader {
   #blocked = false;
   #ended = false;
   #blockedSinceMs: number | undefined;
+  /** Of the times that are over in which it took nothing. */
+  #blockedMs = 0;
   readonly #now: () => number;
 
   constructor(options: {
@@ -85,6 +87,12 @@ export class Reader {
   /** Time in which nothing could be written is not held against it. */
   forgive(ms: number): void {
     if (this.#blockedSinceMs !== undefined) this.#blockedSinceMs += ms;
+  }
+
+  /** For how long it took nothing, all in all, up to now. */
+  get blockedMs(): number {
+    const { blockedSinceMs } = this;
+    return this.#blockedMs + (blockedSinceMs === undefined ? 0 : this.#now() - blockedSinceMs);
   }
 
   /** The last record that it has been told of, or that its snapshot stands for. */
@@ -250,6 +258,7 @@ export class Reader {
       this.#blocked = true;
       this.#blockedSinceMs = this.#now();
       void behind.then(() => {
+        this.#blockedMs = this.blockedMs;
         this.#blocked = false;
         this.#blockedSinceMs = undefined;
         this.pump();

@@ -13,7 +13,11 @@ import { createWelcome } from "./welcome.ts";
  * many bytes as the state, and as the ring: what is less is soon read, and tells more, who did what in which steps. Never
  * where a `custom` message is among them, of which no state tells. How large they are is judged by those in the ring.
  */
-export function isResyncDue({ state, ring, first }: Room, { ringBytes }: Limits, fromSeq: number): boolean {
+export function isResyncDue(
+  { state, ring, first }: Pick<Room, "state" | "ring" | "first">,
+  { ringBytes }: Pick<Limits, "ringBytes">,
+  fromSeq: number,
+): boolean {
   if (state.lastCustomSeq >= fromSeq) return false;
   const missedBytes = (state.head + 1 - fromSeq) * ring.meanBytes;
   return fromSeq < first || missedBytes > 2 * Math.max(state.units, ringBytes);

@@ -73,10 +73,7 @@ function tickRoom(relay: Relay, room: Room, nowMs: number): void {
 function forgiveStandstill({ rooms }: Relay, stoodMs: number): void {
   logger.warn("the process stood still", { ms: Math.round(stoodMs) });
   for (const { participants } of rooms.all) {
-    for (const participant of participants.values()) {
-      participant.lastHeardMs += stoodMs;
-      participant.reader.forgive(stoodMs);
-    }
+    for (const participant of participants.values()) participant.forgive(stoodMs);
   }
 }
 
@@ -89,13 +86,12 @@ function endOf({ limits }: Relay, participant: Participant, nowMs: number) {
   const { reader, carriage, dialect } = participant;
   if (participant.endsAtMs !== undefined && nowMs >= participant.endsAtMs) return "MAX_STREAM_AGE";
   const { blockedSinceMs } = reader;
-  // A heartbeat that waits behind what it has not read is not held against it.
   if (blockedSinceMs !== undefined) return nowMs - blockedSinceMs >= limits.slowReaderMs ? "SLOW_CONSUMER" : undefined;
   // It has no answer to a heartbeat: whether it lives, its transport has to say.
   if (dialect === "original") return undefined;
   const { heartbeatMs } = limits;
   const silentMs = carriage === "bidi" ? heartbeatMs + silenceSlackMs : heartbeatMs * splitSilenceFactor;
-  return nowMs - participant.lastHeardMs >= silentMs ? "CLIENT_SILENT" : undefined;
+  return participant.silentMs(nowMs) >= silentMs ? "CLIENT_SILENT" : undefined;
 }
 
 function remind({ limits }: Relay, participant: Participant, nowMs: number): void {

@@ -8,6 +8,7 @@ import {
 import type { ReaderStep } from "../../src/relay/metrics/labels.ts";
 import { SessionClient } from "../../src/session/client/client.ts";
 import type { ClientEffect } from "../../src/session/client/effects.ts";
+import type { Limits } from "../../src/session/limits.ts";
 import { changeSet, textContent } from "../../src/session/text.ts";
 import { edit, type Stream, startRelay, type TestRelay } from "./harness.ts";
 import { StoppedReader } from "./stopped-reader.ts";
@@ -24,14 +25,16 @@ let relay: TestRelay;
 let writer: Stream;
 let edits: number;
 let sent: bigint;
-beforeEach(async () => {
-  relay = await startRelay({ limits });
+beforeEach(() => open());
+afterEach(() => relay.stop());
+
+async function open(more: Partial<Limits> = {}): Promise<void> {
+  relay = await startRelay({ limits: { ...limits, ...more } });
   writer = await relay.join({ as: "writer", clientId: "w" });
   await writer.take("welcome");
   edits = 0;
   sent = 0n;
-});
-afterEach(() => relay.stop());
+}
 
 const pageUnits = 50_000;
 const room = () => {
@@ -237,6 +240,39 @@ describe("a reader that falls behind", () => {
     slow.reader.socket.destroy();
   });
 
+  test("SR7 it gets the state where what it missed was trimmed from the log", async () => {
+    const ringBytes = 2 * 1024 * 1024;
+    await relay.stop();
+    await open({ ringBytes, snapshotRecords: 10, logRecords: 20 });
+    await rewrite();
+    const slow = await SlowClient.join("slow");
+    await fill("slow", rewrite);
+    const from = readerOf("slow").toldSeq + 1;
+    // Out of the ring, and not so far that it would be worth a resync by itself.
+    while ((room().state.head - from) * pageUnits < 1.2 * ringBytes) await rewrite();
+    await until(() => room().first > from);
+    assert.ok((room().state.head - from) * pageUnits < 2 * ringBytes);
+    await slow.catchUp();
+    assert.deepEqual(slow.outcomes, [Outcome.NEW, Outcome.RESYNCED]);
+    assert.equal(slow.text(), present());
+    slow.reader.socket.destroy();
+  });
+
+  test("SR7 it is cut where a custom message was trimmed from the log with it", async () => {
+    await relay.stop();
+    await open({ snapshotRecords: 10, logRecords: 20 });
+    await rewrite();
+    const slow = await SlowClient.join("slow");
+    await fill("slow", rewrite);
+    const from = readerOf("slow").toldSeq + 1;
+    await say("mark");
+    while (room().first <= room().state.lastCustomSeq || room().first <= from) await rewrite();
+    slow.reader.socket.resume();
+    await until(() => slow.reader.text().includes("SLOW_CONSUMER"));
+    assert.deepEqual(slow.outcomes, [Outcome.NEW]);
+    slow.reader.socket.destroy();
+  });
+
   test("SR1 it gets the newest of what is not logged, however long ago that was said", async () => {
     await rewrite();
     const slow = await SlowClient.join("slow");
@@ -259,6 +295,29 @@ describe("a reader that falls behind", () => {
     const joins = fresh.filter(({ payload, userId }) => payload.case === "presence" && userId === "other");
     assert.deepEqual([cursors, joins.length], [[3], 1]);
     assert.ok(stepsOf("conflated") > 0);
+    slow.reader.socket.destroy();
+  });
+
+  test("SR9 what it took nothing in, is not held against it as silence", async () => {
+    await relay.stop();
+    await open({ heartbeatMs: 15_000 });
+    await rewrite();
+    const slow = await SlowClient.join("slow");
+    await leaveBehind("slow");
+    const ticks = () => new Promise((resolve) => setTimeout(resolve, 700));
+    // More than its silence may be, and less than it may take nothing in.
+    relay.advance(25_000);
+    await ticks();
+    assert.notEqual(participantOf("slow"), undefined);
+    slow.reader.socket.resume();
+    await until(() => readerOf("slow").drained);
+    await ticks();
+    // It has been asked whether it lives, and has not answered yet.
+    assert.notEqual(participantOf("slow"), undefined);
+    assert.ok(slow.reader.messages().filter(({ payload }) => payload.case === "heartbeat").length > 1);
+    relay.advance(25_000);
+    await until(() => participantOf("slow") === undefined);
+    await until(() => slow.reader.text().includes("CLIENT_SILENT"));
     slow.reader.socket.destroy();
   });
 
