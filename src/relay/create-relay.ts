@@ -6,7 +6,7 @@ import { assertNever } from "../session/reasons.ts";
 import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
-import type { ExposedBesides } from "./metrics/collectors.ts";
+import type { RelayFacts } from "./metrics/collectors.ts";
 import { Meters } from "./metrics/meters.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
@@ -27,7 +27,7 @@ export interface RelayOptions extends RelayPlatform {
   /** Signs resume tokens; undefined: one that is kept in the log's store, shared by its instances. */
   readonly resumeSecret?: Uint8Array | undefined;
   /** What the metrics tell besides, and the relay cannot know. */
-  readonly exposed?: ExposedBesides | undefined;
+  readonly facts?: RelayFacts | undefined;
 }
 
 export interface RunningRelay {
@@ -50,7 +50,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   // Before anybody is let in.
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
-  const traces = openTraces(options.exposed?.build?.version);
+  const traces = openTraces(options.facts?.build?.version);
   const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
   const relay: Relay = {
     ...context,
@@ -78,7 +78,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   return {
     relay,
     routes: createRoutes(relay, readiness, options.allowedOrigins ?? []),
-    metrics: createMetrics({ relay, keys, ...options.exposed }),
+    metrics: createMetrics({ relay, keys, ...options.facts }),
     readiness,
     async drain() {
       readiness.become("draining");

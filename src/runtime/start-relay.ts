@@ -79,7 +79,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       audience,
       allowedOrigins,
       resumeSecret,
-      exposed: {
+      facts: {
         build: { version: readVersion(), runtime: runtimeTitle },
         ...(config.log === "sqlite" && { logFileBytes: () => logFileBytes(databasePath(dataDir)) }),
       },
