@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -31,8 +30,9 @@ const collector = http.createServer((request, response) => {
 let collectorUrl = "";
 before(async () => {
   await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve));
-  const { port } = collector.address() as AddressInfo;
-  collectorUrl = `http://127.0.0.1:${port}`;
+  const address = collector.address();
+  assert.ok(address !== null && typeof address === "object");
+  collectorUrl = `http://127.0.0.1:${address.port}`;
 });
 after(() => {
   collector.close();
