@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { Fault_Action as Action } from "../src/gen/codereview/v1/codereview_pb.ts";
-import { reasons } from "../src/session/reasons.ts";
+import { type Reason, type ReasonScope, reasons, scopeOf } from "../src/session/reasons.ts";
 
 /** What a client does about it; the words of the contract's `Fault.Action`. */
 const actions: Readonly<Record<Exclude<keyof typeof Action, "ACTION_UNSPECIFIED">, string>> = {
@@ -18,9 +18,17 @@ const actions: Readonly<Record<Exclude<keyof typeof Action, "ACTION_UNSPECIFIED"
 const nameOf = new Map<Action, string>(Object.entries(Action).map(([name, action]) => [action, name]));
 const escapeCell = (cell: string) => cell.replaceAll("<", "&lt;").replaceAll("|", "\\|");
 
-const rows = Object.entries(reasons).map(
-  ([reason, { code, action, says }]) => `| \`${reason}\` | \`${code}\` | ${nameOf.get(action)} | ${escapeCell(says)} |`,
-);
+const scopes: Readonly<Record<ReasonScope, string>> = { stream: "yes", message: "no", either: "either" };
+
+const isReason = (name: string): name is Reason => Object.hasOwn(reasons, name);
+
+const rows = Object.keys(reasons)
+  .filter(isReason)
+  .map((reason) => {
+    const { code, action, says } = reasons[reason];
+    const ends = scopes[scopeOf(reason)];
+    return `| \`${reason}\` | \`${code}\` | ${ends} | ${nameOf.get(action)} | ${escapeCell(says)} |`;
+  });
 
 const text = `# Why the relay refuses
 
@@ -44,8 +52,12 @@ ${Object.entries(actions)
 
 ## Reasons
 
-| reason | code | action | says |
-|---|---|---|---|
+Whether it *ends* the stream or call: *yes*; *no*, it refuses one message, and the stream or call lives on; *either*, by where it is found: of a message
+on a stream it is told while the stream lives on, a call that asks for what it names ends with it. A client of the original contract has no
+way to be told of a message: every refusal ends its stream.
+
+| reason | code | ends | action | says |
+|---|---|---|---|---|
 ${rows.join("\n")}
 `;
 

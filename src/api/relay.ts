@@ -23,6 +23,8 @@ export type {
   StoredSnapshot,
 } from "../durable/session-log.ts";
 export { createRelay, type RelayOptions, type RunningRelay } from "../relay/create-relay.ts";
+export type { RelayFacts } from "../relay/metrics/collectors.ts";
+export type { Metrics } from "../relay/metrics/registry.ts";
 export type { WireBindings } from "../relay/wire/endpoint.ts";
 export type { ConnectionLimits, FetchHandler, RunningServer, ServeOptions, TlsIdentity } from "../runtime/server.ts";
 export { StartError } from "../runtime/start-error.ts";

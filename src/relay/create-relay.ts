@@ -8,7 +8,7 @@ import { Admission } from "./admission.ts";
 import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
-import type { ExposedBesides } from "./metrics/collectors.ts";
+import type { RelayFacts } from "./metrics/collectors.ts";
 import { Meters } from "./metrics/meters.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
@@ -33,7 +33,7 @@ export interface RelayOptions extends RelayPlatform {
   /** Of the log's store; undefined: it has none. */
   readonly openBackup?: OpenBackup | undefined;
   /** What the metrics tell besides, and the relay cannot know. */
-  readonly exposed?: ExposedBesides | undefined;
+  readonly facts?: RelayFacts | undefined;
 }
 
 export interface RunningRelay {
@@ -56,7 +56,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   // Before anybody is let in.
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
-  const traces = openTraces(options.exposed?.build?.version);
+  const traces = openTraces(options.facts?.build?.version);
   const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
   const users = new Users(limits);
   const rooms = new Rooms(context, users);
@@ -90,7 +90,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   return {
     relay,
     routes: createRoutes(relay, readiness, options.allowedOrigins ?? [], options.openBackup),
-    metrics: createMetrics({ relay, keys, ...options.exposed }),
+    metrics: createMetrics({ relay, keys, ...options.facts }),
     readiness,
     async drain() {
       readiness.become("draining");

@@ -72,10 +72,13 @@ function closeWhenIdle(session: ServerHttp2Session, idleMs: number): void {
 }
 
 function createExchange(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Exchange {
-  const { ":method": method = "", ":scheme": scheme = "", ":authority": authority = "", ":path": path = "" } = headers;
+  const { ":method": method = "", ":scheme": scheme = "", ":path": path = "" } = headers;
+  // A proxy may say the one in place of the other (RFC 9113, 8.3.1); nginx does where it is told to hand `Host` on.
+  const authority = headers[":authority"] ?? headers.host ?? "";
   return {
     method,
-    url: `${scheme}://${authority}${path}`,
+    // Without either no URL is made: of `http:///path` the parser would take `path` for the host.
+    url: authority === "" ? "" : `${scheme}://${authority}${path}`,
     headers,
     incoming: stream,
     outgoing: stream,

@@ -86,7 +86,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       allowedOrigins,
       resumeSecret,
       openBackup: opened.openBackup,
-      exposed: {
+      facts: {
         build: { version: readVersion(), runtime: runtimeTitle },
         ...(config.log === "sqlite" && { logFileBytes: () => logFileBytes(databasePath(dataDir)) }),
       },

@@ -139,6 +139,48 @@ export const reasons = {
 
 export type Reason = keyof typeof reasons;
 
+/** What is over with it: the stream or call; one message, and the stream lives on; or either, by where it is found. */
+export type ReasonScope = "stream" | "message" | "either";
+
+const ofMessages: ReadonlySet<Reason> = new Set([
+  "ALREADY_JOINED",
+  "PAYLOAD_MISSING",
+  "PAYLOAD_UNEXPECTED",
+  "HEARTBEAT_INVALID",
+  "CLIENT_SEQ_REUSED",
+  "OUT_OF_ORDER",
+  "PATH_INVALID",
+  "FILE_EXISTS",
+  "FILE_NOT_FOUND",
+  "FILE_DELETED",
+  "VERSION_AHEAD",
+  "STALE_VERSION",
+  "UNACKED_BASE",
+  "EDIT_OUT_OF_RANGE",
+  "EDIT_TOO_LARGE",
+  "DOCUMENT_TOO_LARGE",
+  "TOO_MANY_FILES",
+  "COMMENT_INVALID",
+  "COMMENT_FORBIDDEN",
+  "CUSTOM_INVALID",
+  "UNACKED_LIMIT",
+  "CONTENTION",
+]);
+
+const ofEither: ReadonlySet<Reason> = new Set([
+  "SUPERSEDED",
+  "LOG_FULL",
+  "SCOPE_MISSING",
+  "WRONG_SENDER",
+  "RATE_LIMITED",
+  "ROTATION_REJECTED",
+]);
+
+export function scopeOf(reason: Reason): ReasonScope {
+  if (ofMessages.has(reason)) return "message";
+  return ofEither.has(reason) ? "either" : "stream";
+}
+
 export interface BatonErrorOptions {
   readonly retryAfterMs?: number;
   readonly cause?: unknown;

@@ -77,6 +77,7 @@ describe("baton check", () => {
     const env = {
       BATON_JWT_SECRET: secret,
       BATON_RESUME_SECRET: `${secret}-2`,
+      BATON_METRICS_TOKEN: "PINEAPPLE-metrics-token",
       BATON_LIMIT_WRITERS: "17",
       BATON_ALLOWED_ORIGINS: "https://app.example.com, http://localhost:5173",
     };
@@ -85,6 +86,7 @@ describe("baton check", () => {
     const lines = run.stdout.trim().split("\n");
     assert.ok(lines.includes("BATON_LIMIT_WRITERS=17"));
     assert.ok(lines.includes("BATON_JWT_SECRET=(set)"));
+    assert.ok(lines.includes("BATON_METRICS_TOKEN=(set)"));
     assert.ok(lines.includes("BATON_ALLOWED_ORIGINS=https://app.example.com,http://localhost:5173"));
     for (const name of variableNames)
       assert.ok(

@@ -205,6 +205,25 @@ describe("something else", () => {
     });
   }
 
+  test("LS13 over HTTP/2 the authority may be told by Host alone, as some proxies do; without either it is refused", async () => {
+    const client = http2.connect(harness.url);
+    const ask = (headers: http2.OutgoingHttpHeaders) =>
+      new Promise((resolve, reject) => {
+        const stream = client.request({ ":method": "POST", ":path": sessionPath, ...headers }, { endStream: true });
+        stream.on("response", (answer) => resolve(answer[":status"])).on("error", reject);
+        stream.resume();
+      });
+    // 415: the method was found, and the content type was not.
+    assert.equal(await ask({ ":authority": "a.example.com" }), 415);
+    assert.equal(await ask({ host: "a.example.com" }), 415);
+    client.destroy();
+    const connection = connectBareH2(harness.port);
+    const nobody = connection.open(1, { ":authority": "" });
+    await nobody.closed;
+    connection.socket.destroy();
+    await assertServes(harness);
+  });
+
   test("LS7 over HTTP/2 too: CONNECT, and an authority that is none", async () => {
     const connection = connectBareH2(harness.port);
     const wrong = connection.open(1, { ":authority": "a b", ":path": "/x" });

@@ -8,13 +8,13 @@ import { accesses, carriages, type LogFile, protocols } from "./labels.ts";
 import type { Meters, Tally } from "./meters.ts";
 
 /** What the relay cannot know. */
-export interface ExposedBesides {
+export interface RelayFacts {
   readonly build?: { readonly version: string; readonly runtime: string };
   /** Of the log's files. Never rejects. */
   readonly logFileBytes?: () => Promise<readonly (readonly [LogFile, number])[]>;
 }
 
-export interface Exposed extends ExposedBesides {
+export interface Exposed extends RelayFacts {
   readonly relay: Relay;
   readonly keys: KeySource;
 }

@@ -58,9 +58,9 @@ describe("the catalogue of metrics", () => {
   });
 
   test("MT11 whatever the docs call a metric is one", () => {
-    for (const path of ["docs/metrics.md", "docs/operate.md"]) {
+    for (const path of ["docs/metrics.md", "docs/operate.md", "ops/alerts.yaml"]) {
       const named = [...read(path).matchAll(/\bbaton_[a-z_]+\b/g)].map(([name]) => name);
-      assert.ok(named.length > 10, path);
+      assert.ok(named.length >= 10, path);
       const known = new Set([...seriesNames, ...entries.map(([name]) => name)]);
       assert.deepEqual(
         named.filter((name) => !known.has(name)),
