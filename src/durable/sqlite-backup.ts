@@ -45,9 +45,10 @@ export function beginBackup(db: SqlConnection, path: string, reader: DatabaseRea
         try {
           for (let offset = 0; offset < bytes; ) {
             const chunk = await reader.read(offset, Math.min(chunkBytes, bytes - offset));
-            const { size: walBytes } = await stat(`${path}-wal`);
-            if (!isHeld || chunk.length === 0) throw lost();
-            if (walBytes > maxWalBytes) throw tooSlow();
+            // Where it is gone, the database was closed.
+            const wal = await stat(`${path}-wal`).catch(() => undefined);
+            if (!isHeld || chunk.length === 0 || wal === undefined) throw lost();
+            if (wal.size > maxWalBytes) throw tooSlow();
             offset += chunk.length;
             yield chunk;
           }

@@ -11,7 +11,14 @@ import { envelopeBytes } from "./wire/envelope.ts";
 
 const chunkBytes = 1024 * 1024;
 
-export function decodeRecord({ frame }: LogRecord): SessionMessage {
+/** @throws BatonError `LOG_DAMAGED` for what is no message, or one of another place: a fold would never come to its end */
+export function decodeRecord({ seq, frame }: LogRecord): SessionMessage {
+  const message = decodeFrame(frame);
+  if (Number(message.seq) !== seq) throw new BatonError("LOG_DAMAGED");
+  return message;
+}
+
+function decodeFrame(frame: Uint8Array): SessionMessage {
   try {
     return fromBinary(SessionMessageSchema, frame.subarray(envelopeBytes));
   } catch (cause) {

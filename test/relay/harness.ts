@@ -8,6 +8,7 @@ import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionBus } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import type { OpenBackup } from "../../src/durable/store-backup.ts";
 import {
   AdminService,
   CodeReviewService,
@@ -46,6 +47,7 @@ export interface RelaySetup {
   readonly log?: SessionLog;
   readonly bus?: SessionBus;
   readonly allowedOrigins?: readonly string[];
+  readonly openBackup?: OpenBackup;
   /** In place of the secret of the tests, which `token` signs with. */
   readonly keys?: KeySource;
   /** Its clock stands still but for `advance`: what happens at a limit can be told from what happens just before it. */
@@ -73,6 +75,7 @@ export async function startRelay(options: RelaySetup = {}) {
     defer: (run) => void setImmediate(run),
     keys: options.keys ?? createKeySet(imported.keys),
     allowedOrigins: options.allowedOrigins,
+    openBackup: options.openBackup,
   });
   const fetch: FetchHandler = (request, bindings) => routes.fetch(request, bindings);
   const listen = { host: "127.0.0.1", port: 0, limits, fetch };

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
 import { withBreaker } from "../../src/durable/log-breaker.ts";
 import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
-import { Fault_Action as Action, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import { Fault_Action as Action } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { codes, createFaultyDriver, type FaultyDriver } from "../durable/faulty-driver.ts";
 import { makeFolder } from "../durable/sqlite-folder.ts";
+import { appendBeside } from "./beside.ts";
 import { edit, type Stream, startRelay, type TestRelay } from "./harness.ts";
 import { assertAlive, until } from "./operators.ts";
 
@@ -133,7 +132,7 @@ describe("a store that does not answer", () => {
     driver.fault = (sql, _values, when) => {
       if (sql !== "COMMIT" || when !== "after" || left-- <= 0) return undefined;
       // Another instance, right behind the commit whose outcome nobody was told.
-      queueMicrotask(() => void appendBeside(log, room?.state.epoch ?? ""));
+      queueMicrotask(() => void appendBeside(log, "demo", { epoch: room?.state.epoch ?? "", expectedHead: 1 }));
       return codes.ioFsync;
     };
     alice.send(edit("a.ts", 0, 0, 0, "1"), { clientSeq: 1n });
@@ -151,7 +150,7 @@ describe("a store that does not answer", () => {
     let left = 1;
     driver.fault = (sql, _values, when) => {
       if (sql !== "COMMIT" || when !== "before" || left-- <= 0) return undefined;
-      queueMicrotask(() => void appendBeside(log, room?.state.epoch ?? "", 0));
+      queueMicrotask(() => void appendBeside(log, "demo", { epoch: room?.state.epoch ?? "", expectedHead: 0 }));
       return codes.ioFsync;
     };
     alice.send(edit("a.ts", 0, 0, 0, "1"), { clientSeq: 1n });
@@ -197,26 +196,3 @@ describe("a store that does not answer", () => {
     assert.deepEqual(await seqsIn(log), [1]);
   });
 });
-
-/** A record of somebody on another instance, behind the first (or at `expectedHead`). */
-async function appendBeside(log: SessionLog, epoch: string, expectedHead = 1): Promise<void> {
-  const seq = expectedHead + 1;
-  const message = create(SessionMessageSchema, {
-    sessionId: "demo",
-    userId: "carol",
-    clientId: "elsewhere",
-    clientSeq: 1n,
-    seq: BigInt(seq),
-    payload: { case: "custom", value: { type: "from elsewhere" } },
-  });
-  const claim = await log.claim("demo", { userId: "carol", clientId: "elsewhere" }, epoch);
-  const writer = { userId: "carol", clientId: "elsewhere", generation: claim.generation, lastClientSeq: 1 };
-  const frame = encodeFrame(SessionMessageSchema, message, "binary");
-  const outcome = await log.append("demo", {
-    epoch,
-    expectedHead,
-    records: [{ seq, frame, payloadHash: 1 }],
-    writers: [writer],
-  });
-  assert.equal(outcome.kind, "appended");
-}
