@@ -8,11 +8,11 @@ import { Join_History as History, Welcome_Outcome as Outcome } from "../gen/code
 import { clientIdPattern, sessionIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import { type JoinPlan, planJoin } from "../session/resume.ts";
-import { decodeSnapshot } from "../session/snapshot.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
+import { openSnapshot } from "./load.ts";
 import type { JoinOutcome } from "./metrics/labels.ts";
 import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
@@ -227,7 +227,7 @@ async function storedState(
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq === 0) return undefined;
   const stored = await relay.log.latestSnapshot(sessionId, plan.storedSnapshotSeq);
   if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
-  return { ...decodeSnapshot(sessionId, stored.bytes), epoch };
+  return { ...openSnapshot(sessionId, stored), epoch };
 }
 
 function snapshotOf(

@@ -2,14 +2,13 @@ import { getLogger } from "@logtape/logtape";
 import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
 import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
-import { applyRecord } from "../session/apply.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import { refuse } from "../session/refusal.ts";
 import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
 import { appendPatiently } from "./append-patiently.ts";
 import type { RelayContext } from "./context.ts";
-import { decodeRecord } from "./load.ts";
+import { foldRecord } from "./load.ts";
 import { reasonOf } from "./metrics/meters.ts";
 import type { Origin } from "./participant.ts";
 import { failSpan } from "./traces/traces.ts";
@@ -252,8 +251,7 @@ export class Pipeline {
   /** Records that others put into the log. */
   #follow(records: readonly LogRecord[]): void {
     const published = records.map((record) => {
-      const message = decodeRecord(record);
-      applyRecord(this.state, message, record.payloadHash, this.#context.limits.fileHistory);
+      const message = foldRecord(this.state, record, this.#context.limits.fileHistory);
       return { message, frame: record.frame };
     });
     this.#listener.published(published);

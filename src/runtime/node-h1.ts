@@ -31,8 +31,9 @@ export function createH1Server(
     if (present !== undefined) present.open += 1;
     response.on("finish", () => {
       if (isDraining || !request.complete) return end(request);
-      if (present === undefined || (present.open -= 1) > 0) return;
-      present.timer = setTimeout(() => socket.destroy(), connectionIdleMs);
+      if (present === undefined) return;
+      present.open -= 1;
+      if (present.open === 0) present.timer = setTimeout(() => socket.destroy(), connectionIdleMs);
     });
     void serveExchange(createExchange(request, response), fetch);
   });
