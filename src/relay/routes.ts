@@ -16,6 +16,9 @@ import { createStreamEndpoint } from "./wire/stream-handler.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
+/** What health and reflection are asked for are names. Whoever asks has no token, and what is asked is told again. */
+const maxNameBytes = 4 * 1024;
+
 /** How long an ended stream waits for a peer that is behind. */
 const endGraceMs = 2_000;
 
@@ -26,7 +29,8 @@ export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOri
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
-  const options = { maxMessageBytes: relay.limits.messageBytes, report };
+  const { messageBytes: maxMessageBytes, firstMessageMs } = relay.limits;
+  const options = { maxMessageBytes, firstMessageMs, report };
   const streamOptions = { ...options, endGraceMs };
   const { method } = CodeReviewService;
   const endpoints = [
@@ -41,8 +45,8 @@ export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOri
   ];
   const services = [...new Set(endpoints.map((endpoint) => endpoint.method.parent))];
   const standard = createHandlerEndpoints(
-    (router) => registerStandardServices(router, { readiness, services }),
-    options,
+    (router) => registerStandardServices(router, { readiness, services, defer: relay.defer }),
+    { ...options, maxMessageBytes: maxNameBytes },
   );
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))

@@ -131,7 +131,7 @@ export async function startHarness({
           router.rpc(CodeReviewService.method.publish, ({ messages }) =>
             create(PublishResponseSchema, { replies: messages }),
           )),
-      { maxMessageBytes, report },
+      { maxMessageBytes, firstMessageMs: limits?.firstMessageMs ?? defaultLimits.firstMessageMs, report },
     ),
   ]);
   const server = await listen(listener, {

@@ -101,8 +101,7 @@ describe("too slow", () => {
   const openings = {
     nothing: "",
     "a part of what HTTP/2 begins with": "PR",
-    "what HTTP/2 begins with, and opens no stream":
-      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    "what HTTP/2 begins with, and opens no stream": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
     "a part of a head of HTTP/1.1": `POST ${sessionPath} HTTP/1.1\r\nhost: `,
   };
   for (const [title, bytes] of Object.entries(openings)) {

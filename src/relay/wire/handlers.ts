@@ -13,6 +13,7 @@ import { admitErrors, streamIdKey } from "./handler-admission.ts";
 import { compressionOptions, tellEncodings } from "./handler-compression.ts";
 import { nameErrors } from "./handler-errors.ts";
 import { withKnownFlags } from "./handler-flags.ts";
+import { withBodyInTime } from "./handler-request-time.ts";
 import { throughText } from "./handler-text.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
@@ -21,6 +22,8 @@ import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
 export interface HandlerOptions {
   /** The largest message taken, in bytes. */
   readonly maxMessageBytes: number;
+  /** How long a request of one message may take to come whole. */
+  readonly firstMessageMs: number;
   readonly report: ReportError;
 }
 
@@ -34,8 +37,9 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export function createHandlerEndpoints(
   register: (router: ConnectRouter) => unknown,
-  { maxMessageBytes, report }: HandlerOptions,
+  options: HandlerOptions,
 ): readonly WireEndpoint[] {
+  const { maxMessageBytes, report } = options;
   const router = createConnectRouter({
     readMaxBytes: maxMessageBytes,
     ...compressionOptions,
@@ -46,7 +50,7 @@ export function createHandlerEndpoints(
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, report)),
+    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, options)),
   }));
 }
 
@@ -54,13 +58,16 @@ async function answer(
   handler: UniversalHandler,
   request: Request,
   context: CallContext,
-  report: ReportError,
+  { firstMessageMs, report }: HandlerOptions,
 ): Promise<Response> {
   const native = refuseNativeGrpc(request, context);
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
+  const received = withKnownFlags(universalServerRequestFromFetch(request, {}));
+  const { methodKind } = handler.method;
+  const isOne = methodKind === "unary" || methodKind === "server_streaming";
   const response = await handler({
-    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
+    ...(isOne ? withBodyInTime(received, firstMessageMs) : received),
     contextValues: createContextValues().set(streamIdKey, streamId),
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
