@@ -12,6 +12,7 @@ import {
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { customMessage, type Harness, maxMessageBytes, startHarness, typeOf } from "./harness.ts";
 import { callOnce, endOf, namesOf, openH1, openH2, readText, splitFrames } from "./raw.ts";
@@ -289,6 +290,30 @@ describe("unary", () => {
       assert.deepEqual(brisk.reported, []);
       connection.destroy();
       await brisk.stop();
+    });
+  }
+
+  for (const contentType of ["application/json", "application/grpc-web+proto", "application/grpc-web-text"]) {
+    test(`WR17 nothing is reported where the peer goes within its request: ${contentType}`, async () => {
+      const reported: unknown[] = [];
+      const [endpoint] = createHandlerEndpoints((router) => router.rpc(CodeReviewService.method.publish, () => ({})), {
+        maxMessageBytes,
+        firstMessageMs: 10_000,
+        report: (_streamId, error) => void reported.push(error),
+      });
+      const begun = contentType === "application/grpc-web+proto" ? "\0\0\0" : "AAAA";
+      const body = new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(begun)),
+        pull: (controller) => controller.error(new Error("the body broke off")),
+      });
+      const headers = { "content-type": contentType };
+      const init = { method: "POST", headers, body, duplex: "half" };
+      const request = new Request(`http://test${publish}`, init);
+      const context = { streamId: "s", openBody: () => assert.fail("it has a body of its own") };
+      const response = await endpoint?.handle(request, context);
+      assert.ok(response !== undefined);
+      await response.arrayBuffer();
+      assert.deepEqual(reported, []);
     });
   }
 

@@ -11,6 +11,7 @@ import { jsonReading } from "./envelope.ts";
 import type { ReportError } from "./errors.ts";
 import { admitErrors, streamIdKey } from "./handler-admission.ts";
 import { compressionOptions, tellEncodings } from "./handler-compression.ts";
+import { watchDeparture } from "./handler-departure.ts";
 import { nameErrors } from "./handler-errors.ts";
 import { withKnownFlags } from "./handler-flags.ts";
 import { withBodyInTime } from "./handler-request-time.ts";
@@ -63,7 +64,8 @@ async function answer(
   const native = refuseNativeGrpc(request, context);
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
-  const received = withKnownFlags(universalServerRequestFromFetch(request, {}));
+  const { request: watched, brokeOff } = watchDeparture(universalServerRequestFromFetch(request, {}));
+  const received = withKnownFlags(watched);
   const { methodKind } = handler.method;
   const isOne = methodKind === "unary" || methodKind === "server_streaming";
   const response = await handler({
@@ -72,7 +74,11 @@ async function answer(
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, context, contentTypesOf(handler.method, context));
-  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, { streamId, sendTrailers, report })));
+  const reportOwn: ReportError = (id, error) => {
+    if (!brokeOff()) report(id, error);
+  };
+  const call = { streamId, sendTrailers, report: reportOwn };
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, call)));
 }
 
 /** Connect alone speaks of one message otherwise than of a stream. */
