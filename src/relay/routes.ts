@@ -18,6 +18,9 @@ import { createStreamEndpoint } from "./wire/stream-handler.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
+/** What health and reflection are asked for are names. Whoever asks has no token, and what is asked is told again. */
+const maxNameBytes = 4 * 1024;
+
 /** How long an ended stream waits for a peer that is behind. */
 const endGraceMs = 2_000;
 
@@ -49,8 +52,8 @@ export function createRoutes(
   ];
   const services = [...new Set(endpoints.map((endpoint) => endpoint.method.parent))];
   const standard = createHandlerEndpoints(
-    (router) => registerStandardServices(router, { readiness, services }),
-    options,
+    (router) => registerStandardServices(router, { readiness, services, defer: relay.defer }),
+    { ...options, maxMessageBytes: maxNameBytes },
   );
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))

@@ -11,6 +11,7 @@ import { jsonReading } from "./envelope.ts";
 import type { ReportError } from "./errors.ts";
 import { admitErrors, streamIdKey } from "./handler-admission.ts";
 import { compressionOptions, tellEncodings } from "./handler-compression.ts";
+import { watchDeparture } from "./handler-departure.ts";
 import { nameErrors } from "./handler-errors.ts";
 import { withKnownFlags } from "./handler-flags.ts";
 import { withPromptBody } from "./handler-patience.ts";
@@ -37,8 +38,9 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export function createHandlerEndpoints(
   register: (router: ConnectRouter) => unknown,
-  { maxMessageBytes, firstMessageMs, report }: HandlerOptions,
+  options: HandlerOptions,
 ): readonly WireEndpoint[] {
+  const { maxMessageBytes, report } = options;
   const router = createConnectRouter({
     readMaxBytes: maxMessageBytes,
     ...compressionOptions,
@@ -49,8 +51,7 @@ export function createHandlerEndpoints(
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, context) =>
-      throughText(request, (binary) => answer(handler, binary, context, { firstMessageMs, report })),
+    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, options)),
   }));
 }
 
@@ -58,19 +59,23 @@ async function answer(
   handler: UniversalHandler,
   request: Request,
   context: CallContext,
-  { firstMessageMs, report }: Pick<HandlerOptions, "firstMessageMs" | "report">,
+  { firstMessageMs, report }: HandlerOptions,
 ): Promise<Response> {
   const native = refuseNativeGrpc(request, context);
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
-  const call = withKnownFlags(universalServerRequestFromFetch(request, {}));
+  const { request: watched, brokeOff } = watchDeparture(universalServerRequestFromFetch(request, {}));
   const response = await handler({
-    ...withPromptBody(call, handler.method, firstMessageMs),
+    ...withPromptBody(withKnownFlags(watched), handler.method, firstMessageMs),
     contextValues: createContextValues().set(streamIdKey, streamId),
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, context, contentTypesOf(handler.method, context));
-  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, { streamId, sendTrailers, report })));
+  const reportOwn: ReportError = (id, error) => {
+    if (!brokeOff()) report(id, error);
+  };
+  const call = { streamId, sendTrailers, report: reportOwn };
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, call)));
 }
 
 /** Connect alone speaks of one message otherwise than of a stream. */
