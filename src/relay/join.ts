@@ -55,10 +55,12 @@ export function assertSessionId(sessionId: string): void {
 /** Takes a stream into its session: claims its client, says Welcome, and lets it read on from where it was. */
 export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined> {
   const { sessionId, streamId, carriage, protocol, trace } = call;
-  const attributes = spanAttributes({ sessionId, streamId, carriage, protocol });
-  const request = { name: "baton.join", kind: SpanKind.SERVER, parent: trace, attributes };
-  return await inSpan(relay.traces, request, (span) =>
-    enterSession(relay, { ...call, trace: span?.spanContext() ?? trace }),
+  const describe = () => {
+    const attributes = spanAttributes({ sessionId, streamId, carriage, protocol });
+    return { name: "baton.join", kind: SpanKind.SERVER, parent: trace, attributes };
+  };
+  return await inSpan(relay.traces, describe, (span) =>
+    enterSession(relay, span === undefined ? call : { ...call, trace: span.spanContext() }),
   );
 }
 
@@ -206,8 +208,8 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
 function traceReplay(relay: Relay, { reader, trace, streamId, identity: { sessionId } }: Participant): void {
   if (relay.traces === undefined) return;
   const attributes = spanAttributes({ sessionId, streamId });
-  const request = { name: "baton.replay", kind: SpanKind.INTERNAL, parent: trace, attributes };
-  void inSpan(relay.traces, request, () => reader.flushed());
+  const describe = () => ({ name: "baton.replay", kind: SpanKind.INTERNAL, parent: trace, attributes });
+  void inSpan(relay.traces, describe, () => reader.flushed());
 }
 
 function joinOutcome(outcome: Outcome): JoinOutcome {

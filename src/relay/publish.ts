@@ -32,10 +32,12 @@ import { inSpan, spanAttributes } from "./traces/traces.ts";
 export async function publish(relay: Relay, request: PublishRequest, headers: Headers): Promise<PublishResponse> {
   const { sessionId, messages } = request;
   const parent = parseTraceparent(headers);
-  const attributes = spanAttributes({ sessionId, messages: messages.length });
-  const asked = { name: "baton.publish", kind: SpanKind.SERVER, parent, attributes };
+  const describe = () => {
+    const attributes = spanAttributes({ sessionId, messages: messages.length });
+    return { name: "baton.publish", kind: SpanKind.SERVER, parent, attributes };
+  };
   try {
-    const response = await inSpan(relay.traces, asked, (span) =>
+    const response = await inSpan(relay.traces, describe, (span) =>
       take(relay, request, headers, span?.spanContext() ?? parent),
     );
     relay.meters.publishes.add("OK");

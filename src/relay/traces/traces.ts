@@ -75,11 +75,11 @@ export function spanAttributes(values: Readonly<Record<string, string | number>>
 /** Does this in a span, where there are any. */
 export async function inSpan<T>(
   traces: Traces | undefined,
-  request: SpanRequest,
+  describe: () => SpanRequest,
   work: (span: Span | undefined) => Promise<T>,
 ): Promise<T> {
   if (traces === undefined) return await work(undefined);
-  const span = traces.start(request);
+  const span = traces.start(describe());
   try {
     return await work(span);
   } catch (error) {
