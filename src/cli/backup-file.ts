@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type StoreReport, verifyDatabase } from "../durable/sqlite-verify.ts";
+import { finishBackup, type StoreReport } from "../durable/sqlite-verify.ts";
 import { BatonError } from "../session/reasons.ts";
 import { errorCode } from "./data-folder.ts";
 
@@ -26,7 +26,7 @@ export async function writeBackup(
   const draft = `${path}.${randomUUID()}.part`;
   try {
     await writeAll(draft, bytes, chunks);
-    const report = await verifyDatabase(draft);
+    const report = await finishBackup(draft);
     await sync(draft);
     await rename(draft, path);
     await sync(dirname(path));

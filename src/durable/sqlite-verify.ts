@@ -2,8 +2,9 @@ import { BatonError } from "../session/reasons.ts";
 import { loadDefaultDriver } from "./default-driver.ts";
 import { openSqliteLog } from "./log-sqlite.ts";
 import type { SessionListing, SessionLog } from "./session-log.ts";
-import { textOf } from "./sqlite-driver.ts";
+import { type SqlConnection, textOf } from "./sqlite-driver.ts";
 import { openError } from "./sqlite-open.ts";
+import { markAsBackup } from "./sqlite-schema.ts";
 
 export interface StoreReport {
   readonly sessions: number;
@@ -14,6 +15,16 @@ export interface StoreReport {
 
 const pageSessions = 1_000;
 const readBytes = 4 * 1024 * 1024;
+
+/**
+ * Looks through a copy of a database, which nobody uses, and makes it a backup: a relay that is started on it knows that it
+ * is one.
+ */
+export async function finishBackup(path: string): Promise<StoreReport> {
+  const report = await verifyDatabase(path);
+  await withDatabase(path, markAsBackup);
+  return report;
+}
 
 /**
  * Looks through a database file that nobody uses: each page by SQLite's own check, then each record of each session
@@ -60,12 +71,18 @@ async function isSound(log: SessionLog, { sessionId, first, head }: SessionListi
   }
 }
 
-async function assertIntegrity(path: string): Promise<void> {
+function assertIntegrity(path: string): Promise<void> {
+  return withDatabase(path, (db) => {
+    const row = db.prepare("PRAGMA integrity_check(1)").get() ?? {};
+    if (textOf(row, "integrity_check") !== "ok") throw new BatonError("LOG_UNAVAILABLE", `${path} is damaged`);
+  });
+}
+
+async function withDatabase(path: string, work: (db: SqlConnection) => void): Promise<void> {
   const driver = await loadDefaultDriver();
   const db = driver.open(path);
   try {
-    const row = db.prepare("PRAGMA integrity_check(1)").get() ?? {};
-    if (textOf(row, "integrity_check") !== "ok") throw new BatonError("LOG_UNAVAILABLE", `${path} is damaged`);
+    work(db);
   } catch (error) {
     throw openError(driver, path, error);
   } finally {
