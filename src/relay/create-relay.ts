@@ -13,6 +13,7 @@ import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { followRevocations, tick, tickMs } from "./ticker.ts";
+import { createTurns } from "./turns.ts";
 
 export interface RelayOptions extends RelayContext {
   readonly keys: TokenVerifierOptions["keys"];
@@ -57,6 +58,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     rooms: new Rooms(context),
     readings: new Readings(),
     revocations,
+    inTurn: createTurns(defer),
   };
   const leaveBus = bus.listen((message) => hear(relay, message));
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.

@@ -46,7 +46,7 @@ export async function joinOriginal(
     principal,
     carriage: "bidi",
     dialect: "original",
-    outlet: new OriginalOutlet(outlet, view, relay),
+    outlet: new OriginalOutlet(outlet, view, { now: relay.now, defer: relay.inTurn }),
     streamId,
     signal,
   });

@@ -12,4 +12,6 @@ export interface Relay extends RelayContext {
   readonly rooms: Rooms;
   readonly readings: Readings;
   readonly revocations: RevocationFeed;
+  /** For work in pieces that take long: one piece in a turn of the event loop, of all that wait. */
+  readonly inTurn: RelayContext["defer"];
 }
