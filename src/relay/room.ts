@@ -28,6 +28,8 @@ export class Room {
   readonly ring: Ring;
   readonly pipeline: Pipeline;
   readonly participants = new Map<string, Participant>();
+  /** Whether the store has, or had, the session under the room's epoch. */
+  isKept: boolean;
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
@@ -40,8 +42,9 @@ export class Room {
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
-  constructor(context: RelayContext, state: SessionState, first: number) {
+  constructor(context: RelayContext, state: SessionState, first: number, isKept: boolean) {
     this.#context = context;
+    this.isKept = isKept;
     this.sessionId = state.sessionId;
     this.roster = new Roster(context.limits);
     this.ring = new Ring(context.limits.ringBytes);
