@@ -20,6 +20,7 @@ import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { createTicker, followRevocations, tickMs } from "./ticker.ts";
 import { openTraces } from "./traces/traces.ts";
+import { createTurns } from "./turns.ts";
 import { Users } from "./users.ts";
 
 export interface RelayOptions extends RelayPlatform {
@@ -77,6 +78,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     readings: new Readings(),
     revocations,
     retention: new Retention(context, rooms),
+    inTurn: createTurns(defer),
   };
   const leaveBus = bus.listen((message) => hear(relay, message));
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.

@@ -18,4 +18,6 @@ export interface Relay extends RelayContext {
   readonly readings: Readings;
   readonly revocations: RevocationFeed;
   readonly retention: Retention;
+  /** For work in pieces that take long: one piece in a turn of the event loop, of all that wait. */
+  readonly inTurn: RelayContext["defer"];
 }

@@ -30,7 +30,8 @@ export class Room {
   readonly ring: Ring;
   readonly pipeline: Pipeline;
   readonly participants = new Map<string, Participant>();
-  /** How often each step was taken here with a reader that is behind. */
+  /** Whether the store has, or had, the session under the room's epoch. */
+  isKept: boolean;
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
@@ -44,9 +45,10 @@ export class Room {
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
-  constructor(context: RelayContext, users: Users, state: SessionState, first: number) {
+  constructor(context: RelayContext, users: Users, state: SessionState, first: number, isKept: boolean) {
     this.#context = context;
     this.#users = users;
+    this.isKept = isKept;
     this.sessionId = state.sessionId;
     this.roster = new Roster(context.limits);
     this.ring = new Ring(context.limits.ringBytes);

@@ -73,7 +73,7 @@ export class Rooms {
         const state = await this.#fold(sessionId, kept);
         // What was deleted while it was read would stand for the history that came after it.
         if ((await this.#context.log.describe(sessionId))?.epoch !== kept?.epoch) continue;
-        const room = new Room(this.#context, this.#users, state, kept?.first ?? 1);
+        const room = new Room(this.#context, this.#users, state, kept?.first ?? 1, kept !== undefined);
         this.#rooms.set(sessionId, room);
         return room;
       }

@@ -1,6 +1,7 @@
 // What the store holds: its checksums find accidents, and what they let through is still read with care.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { chainStart } from "../../src/durable/chain.ts";
 import { packRecords, unpackRecords } from "../../src/durable/packed-records.ts";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
@@ -46,7 +47,11 @@ describe(`${inputs} inputs to what reads the store, seed ${seed}`, () => {
       payload.case === "edit" && (index === 1 || payload.value.version === 1) ? [index] : [],
     );
     const others = [2, 3].filter((index) => index < frames.length);
-    const sound = [...edits, ...others].map((index) => (frames[index] ?? new Uint8Array()).subarray(envelopeBytes));
+    // Each in the second place, where it is folded in.
+    const sound = [...edits, ...others].map((index) => {
+      const message = fromBinary(SessionMessageSchema, (frames[index] ?? new Uint8Array()).subarray(envelopeBytes));
+      return toBinary(SessionMessageSchema, { ...message, seq: 2n });
+    });
     assert.equal(sound.length, 7);
     fuzz(sound, ["LOG_DAMAGED"], fold);
   });

@@ -77,7 +77,7 @@ describe("a process that stood still", () => {
       const participants = [...(relay.relay.rooms.present("demo")?.participants.values() ?? [])];
       assert.equal(participants.length, 2);
       const before = relay.now();
-      for (const participant of participants) participant.lastHeardMs = before - (silentMs - stillMs + 1_000);
+      for (const participant of participants) participant.heard(before - (silentMs - stillMs + 1_000));
       standStill();
       await pause(2 * tickMs);
       for (const participant of participants) {
@@ -97,7 +97,7 @@ describe("a process that stood still", () => {
       await alice.take("welcome");
       const [participant] = relay.relay.rooms.present("demo")?.participants.values() ?? [];
       assert.ok(participant !== undefined);
-      participant.lastHeardMs = relay.now() - silentMs;
+      participant.heard(relay.now() - silentMs);
       standStill();
       assert.equal((await alice.ended).fault?.reason, "CLIENT_SILENT");
     } finally {

@@ -30,10 +30,7 @@ const table: Readonly<Record<keyof Limits, AtLimit | Elsewhere>> = {
   firstMessageMs: { file: "test/wire/connections.test.ts", title: "LM14 " },
   slowReaderMs: { file: "test/relay/slow.test.ts", title: "ST17 when it has taken nothing for 30 s" },
   drainMs: { file: "test/relay/drain.test.ts", title: "LC1 " },
-  logAgeMs: {
-    file: "docs/OPERATING.md",
-    title: "A session that nobody touched for this long is deleted. Not enforced yet",
-  },
+  logAgeMs: { file: "test/relay/retention.test.ts", title: "BK8 those that nobody touched for long enough" },
 };
 
 describe("limits", () => {
