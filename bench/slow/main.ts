@@ -44,6 +44,10 @@ const chosen = <T extends string>(all: readonly T[]): readonly T[] => {
 const unknown = positionals.filter((name) => ![...allRuntimes, ...allProtocols].some((known) => known === name));
 if (unknown.length > 0) throw new Error(`no such runtime or protocol: ${unknown.join(", ")}`);
 
+// What is to be cleared away is so on exit, which a signal alone does not cause.
+process.once("SIGINT", () => process.exit(130));
+process.once("SIGTERM", () => process.exit(143));
+
 const load: Load = {
   readers: 199,
   connections: 4,
