@@ -49,6 +49,9 @@ export interface RunningRelay {
 }
 
 const resumeSecretBytes = 32;
+/** Each holds up to `sessionBytes` of text until its reader has taken it. */
+const foldsAtOnce = 4;
+const foldsWaiting = 64;
 
 export async function createRelay(options: RelayOptions): Promise<RunningRelay> {
   const { log, bus, limits, now, newId, defer, keys, issuer, audience } = options;
@@ -75,6 +78,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     rooms,
     users,
     admission: new Admission(limits),
+    folds: new Admission({ joins: foldsAtOnce, joinsWaiting: foldsWaiting }),
     readings: new Readings(),
     revocations,
     retention: new Retention(context, rooms),

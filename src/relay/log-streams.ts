@@ -5,6 +5,7 @@ import type { GetSnapshotRequestSchema, ReadLogRequestSchema } from "../gen/code
 import { SessionMessageSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
+import type { SessionState } from "../session/state.ts";
 import { tokenTimes } from "../session/token-clock.ts";
 import { authenticate } from "./authenticate.ts";
 import { assertNotRevoked } from "./end-streams.ts";
@@ -47,19 +48,30 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
     if (at > kept.head || at < kept.first - 1) {
       throw new BatonError("SEQ_OUT_OF_RANGE", `the log keeps ${kept.first} to ${kept.head}`);
     }
-    const state = await relay.admission.run(call.signal, () =>
-      loadState(relay.log, request.sessionId, kept, at, relay.limits),
-    );
-    await assertSameEpoch();
     const { outlet, signal } = call;
-    for (const part of snapshotParts(state)) {
-      if (signal.aborted) break;
-      const bytes = encodeFrame(SnapshotSchema, part, outlet.form);
-      relay.meters.send("snapshot", 1, bytes.length);
-      await write(bytes);
-    }
-    outlet.end();
+    const tell = async (state: SessionState) => {
+      await assertSameEpoch();
+      for (const part of snapshotParts(state)) {
+        if (signal.aborted) break;
+        const bytes = encodeFrame(SnapshotSchema, part, outlet.form);
+        relay.meters.send("snapshot", 1, bytes.length);
+        await write(bytes);
+      }
+      outlet.end();
+    };
+    const present = await presentState(relay, request.sessionId, signal);
+    if (present.head === at || request.atSeq === 0n) return await tell(present);
+    // A fold of its own, which is held until its reader has taken it: few at a time.
+    await relay.folds.run(signal, async () => {
+      await tell(await loadState(relay.log, request.sessionId, kept, at, relay.limits));
+    });
   };
+}
+
+/** The open room's state, which all share who ask for it. Its texts and comments never change under who tells of them. */
+async function presentState({ rooms, admission }: Relay, sessionId: string, signal: AbortSignal) {
+  const room = rooms.present(sessionId) ?? (await admission.run(signal, () => rooms.open(sessionId)));
+  return room.state;
 }
 
 type ReadingSchema = typeof ReadLogRequestSchema | typeof GetSnapshotRequestSchema;

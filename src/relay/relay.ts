@@ -15,6 +15,8 @@ export interface Relay extends RelayContext {
   readonly rooms: Rooms;
   readonly users: Users;
   readonly admission: Admission;
+  /** Of states of the past, which nobody shares: a session's whole text each. */
+  readonly folds: Admission;
   readonly readings: Readings;
   readonly revocations: RevocationFeed;
   readonly retention: Retention;

@@ -215,7 +215,7 @@ describe("a reader that falls behind", () => {
     });
     assert.equal(issued, 1);
     assert.deepEqual(slow.outcomes, [Outcome.NEW]);
-    assert.equal(room().ladderSteps.resynced, 0);
+    assert.equal(stepsOf("resynced"), 0);
     slow.reader.socket.destroy();
   });
 

@@ -361,7 +361,8 @@ describe("a reader", () => {
       world.ephemerals.forgetBefore(reader.oldestEntry);
       outlet.goOn();
     }
-    assert.ok(world.steps.conflated > 2 && world.steps.log > 2, JSON.stringify(world.steps));
+    const { readerSteps } = world.meters;
+    assert.ok(readerSteps.get("conflated") > 2 && readerSteps.get("log") > 2);
     outlet.slowness = 0;
     await world.settle();
     const { slots, seqs } = read(world, clientKey("ann", "c"));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import {
   GetSnapshotRequestSchema,
   ReadLogRequestSchema,
@@ -104,3 +105,58 @@ describe("reading a session without joining it", () => {
     assert.deepEqual([snapshot?.seq, snapshot?.files[0]?.content], [3n, "one two"]);
   });
 });
+
+describe("many who ask for snapshots", () => {
+  test("RD5 of the head, the log is not read for any of them; of before, for four at a time", async () => {
+    const log = createMemoryLog(Date.now);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let asked = 0;
+    const counting = await startRelay({
+      log: {
+        ...log,
+        read: async (...args) => {
+          asked += 1;
+          await released;
+          return await log.read(...args);
+        },
+      },
+    });
+    try {
+      const alice = await counting.join();
+      for (const clientSeq of [1n, 2n]) {
+        alice.send(edit("a.ts", Number(clientSeq) - 1, 0, 0, "x"), { clientSeq });
+        await alice.take("ack");
+      }
+      const headers = { authorization: `Bearer ${await counting.token({ sub: "eve", scope: "session:read" })}` };
+      const read = async (atSeq: bigint) => {
+        const parts = [];
+        for await (const part of counting.client().getSnapshot({ sessionId: "demo", atSeq }, { headers }))
+          parts.push(part);
+        return parts.map(({ seq, files }) => [seq, files[0]?.content]);
+      };
+      asked = 0;
+      const heads = await Promise.all(Array.from({ length: 8 }, (_, index) => read(index % 2 === 0 ? 0n : 2n)));
+      assert.deepEqual(
+        heads,
+        Array.from({ length: 8 }, () => [[2n, "xx"]]),
+      );
+      assert.equal(asked, 0);
+      const before = Array.from({ length: 6 }, () => read(1n));
+      await until(() => counting.relay.folds.load.waiting === 2);
+      assert.equal(asked, 4);
+      release();
+      assert.deepEqual(
+        await Promise.all(before),
+        Array.from({ length: 6 }, () => [[1n, "x"]]),
+      );
+      assert.deepEqual([asked, counting.relay.folds.load], [6, { running: 0, waiting: 0 }]);
+    } finally {
+      release();
+      await counting.stop();
+    }
+  });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}

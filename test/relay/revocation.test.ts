@@ -277,12 +277,12 @@ describe("live streams and revocation", () => {
       try {
         const tokenId = newName("jti");
         const options = bearer(await slow.token({ tokenId }));
-        await slow.client().publish({ sessionId: "demo", clientId: "c", messages: [custom(1n)] }, options);
+        await slow.client().publish({ sessionId: "demo", clientId: "c", messages: [custom(1n), custom(2n)] }, options);
         begin();
-        const request = { sessionId: "demo" };
+        const request = { sessionId: "demo", atSeq: 1n };
         const call =
           name === "ReadLog"
-            ? drain(slow.client().readLog(request, options))
+            ? drain(slow.client().readLog({ sessionId: "demo" }, options))
             : drain(slow.client().getSnapshot(request, options));
         const refused = refusal(call);
         await asked;
