@@ -234,12 +234,13 @@ describe("spans, where a provider is registered", () => {
     assert.equal(replayed.spanContext().traceId, traceId);
     assert.equal(replayed.parentSpanContext?.spanId, (await span("baton.join")).spanContext().spanId);
     exporter.reset();
-    const present = await join(relay, caller().headers, "present");
-    await span("baton.join");
-    present.cut();
+    const present = await join(relay, caller().headers, "present", { history: History.LIVE });
+    present.send(custom, { clientSeq: 1n });
+    await present.take("ack");
+    await span("baton.append");
     assert.deepEqual(
-      exporter.getFinishedSpans().map(({ name }) => name),
-      ["baton.join"],
+      exporter.getFinishedSpans().filter(({ name }) => name === "baton.replay"),
+      [],
     );
   });
 
