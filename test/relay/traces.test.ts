@@ -220,6 +220,17 @@ describe("spans, where a provider is registered", () => {
     await other.stop();
   });
 
+  test("TR4 of many callers 32 are named", () => {
+    const records = Array.from({ length: 40 }, () => {
+      const { traceId, spanId } = caller();
+      return { origin: { trace: { traceId, spanId, traceFlags: 1 } } };
+    });
+    relay.relay.traces?.startAppend({ sessionId: "demo", records: 40, bytes: 1 }, [...records, ...records])?.end();
+    const [appended] = exporter.getFinishedSpans();
+    assert.equal(appended?.parentSpanContext?.spanId, records[0]?.origin.trace.spanId);
+    assert.equal(appended?.links.length, 31);
+  });
+
   test("TR5 what a stream missed is a span until it has been told", async () => {
     const writer = await relay.join({ as: "writer" });
     await writer.take("welcome");
