@@ -9,8 +9,12 @@ const frameHeadBytes = 9;
 const envelopeHeadBytes = 5;
 const largestWindow = 2 ** 31 - 1;
 const initialWindow = 65_535;
-/** The connection's window is opened again in such steps; a stream's own, once opened, outlasts every measurement. */
-const windowStep = 2 ** 28;
+export interface ConnectionOptions {
+  /** Its windows are as large as can be; else HTTP/2's own, 64 KiB, and not opened before `resume`. */
+  readonly takesAll?: boolean;
+  /** After how many bytes the connection's window is opened again; a stream's own, once opened, outlasts every measurement. */
+  readonly creditBytes?: number;
+}
 
 /** What came down on some streams. */
 export interface Tally {
@@ -47,14 +51,20 @@ export class BareConnection {
   #flags = 0;
   #stream: BareStream | undefined;
   #control: Buffer[] = [];
+  readonly #creditBytes: number;
   #consumed = 0;
   /** Called after each chunk that came, when its messages were counted. */
   onChunk: () => void = () => undefined;
 
-  private constructor() {}
+  private constructor(creditBytes: number) {
+    this.#creditBytes = creditBytes;
+  }
 
-  static async open(port: number): Promise<BareConnection> {
-    const connection = new BareConnection();
+  static async open(
+    port: number,
+    { takesAll = true, creditBytes = 2 ** 28 }: ConnectionOptions = {},
+  ): Promise<BareConnection> {
+    const connection = new BareConnection(creditBytes);
     connection.#socket = await Bun.connect({
       hostname: "127.0.0.1",
       port,
@@ -67,14 +77,11 @@ export class BareConnection {
     });
     const settings = Buffer.alloc(6);
     settings.writeUInt16BE(4, 0); // SETTINGS_INITIAL_WINDOW_SIZE
-    settings.writeUInt32BE(largestWindow, 2);
+    settings.writeUInt32BE(takesAll ? largestWindow : initialWindow, 2);
     connection.#send(
-      Buffer.concat([
-        Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-        frame(frameType.settings, 0, 0, settings),
-        frame(frameType.windowUpdate, 0, 0, uint32(largestWindow - initialWindow)),
-      ]),
+      Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(frameType.settings, 0, 0, settings)]),
     );
+    if (takesAll) connection.#openWindow(0);
     return connection;
   }
 
@@ -92,10 +99,27 @@ export class BareConnection {
       [":authority", "bench"],
       ["content-type", options.contentType ?? "application/connect+proto"],
       ["connect-protocol-version", "1"],
+      ["te", "trailers"],
       ["authorization", `Bearer ${options.token}`],
     ] as const;
     this.#send(frame(frameType.headers, flag.endHeaders, id, Buffer.concat(headers.map(literal))));
     return stream;
+  }
+
+  /** Reads nothing more, so that what the server sends fills the sockets' buffers, and then waits there. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  /** Reads again, and opens the windows of a connection that did not take all. */
+  resume(stream: BareStream): void {
+    this.#socket?.resume();
+    for (const [id, open] of this.#streams) if (open === stream) this.#openWindow(id);
+    this.#openWindow(0);
+  }
+
+  #openWindow(streamId: number): void {
+    this.#send(frame(frameType.windowUpdate, 0, streamId, uint32(largestWindow - initialWindow)));
   }
 
   close(): void {
@@ -168,7 +192,7 @@ export class BareConnection {
 
   #credit(bytes: number): void {
     this.#consumed += bytes;
-    if (this.#consumed < windowStep) return;
+    if (this.#consumed < this.#creditBytes) return;
     this.#send(frame(frameType.windowUpdate, 0, 0, uint32(this.#consumed)));
     this.#consumed = 0;
   }

@@ -33,6 +33,8 @@ function tokenOf(sub: string, scope: string): Promise<string> {
 export interface CallOptions {
   readonly token: string;
   readonly tally: Tally;
+  /** Default: Connect's. */
+  readonly contentType?: string;
   readonly join?: JoinFields;
   readonly onMessage?: (bytes: Uint8Array) => void;
   readonly onEnd?: (text: string) => void;

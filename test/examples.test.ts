@@ -40,10 +40,10 @@ function textOf(message: SessionMessage): string {
 }
 
 describe("examples/curl", { skip: !has("curl") && "no curl on this machine" }, () => {
-  let env: { readonly BATON_URL: string; readonly TOKEN: string };
+  let env: { readonly RELAY_URL: string; readonly TOKEN: string };
   before(async () => {
     const relay = await live.relay();
-    env = { BATON_URL: relay.url, TOKEN: await tokenFor(relay, "alice") };
+    env = { RELAY_URL: relay.url, TOKEN: await tokenFor(relay, "alice") };
   });
   const sh = (script: string, ...args: readonly string[]) =>
     execFileSync("sh", [example(`curl/${script}`), ...args], { env: { ...process.env, ...env } });
@@ -90,7 +90,7 @@ async function grpcRelay() {
   const port = String(await freePort());
   const relay = await live.relay({ BATON_GRPC_PORT: port });
   const address = `127.0.0.1:${port}`;
-  const env = { BATON_GRPC: address, TOKEN: await tokenFor(relay, "alice") };
+  const env = { RELAY_GRPC: address, TOKEN: await tokenFor(relay, "alice") };
   return { address, env };
 }
 
@@ -244,7 +244,7 @@ describe("examples/token-backend", () => {
       BATON_JWT_AUDIENCE: "baton",
     });
     const client = bench.run(program("bun"), [example("token-backend/client.ts"), "alice"], {
-      env: { BACKEND_URL: backendUrl, BATON_URL: relay.url },
+      env: { BACKEND_URL: backendUrl, RELAY_URL: relay.url },
     });
     await client.printed(/"accepted".*"accepted"/s);
 

@@ -15,6 +15,7 @@ import { createRandom } from "../test/support/random.ts";
 import { foldTexts, readRecords } from "./log.ts";
 import { Participant } from "./participant.ts";
 import { freePort, RelayProcess, raisedLimits } from "./relay-process.ts";
+import { SmallDisk } from "./small-disk.ts";
 import { ownSources, readTraces, type Typing } from "./texts.ts";
 import { Typist } from "./typist.ts";
 
@@ -29,6 +30,8 @@ nothing was lost or came twice. The relay's rate limits are raised for it.
   --runtime R    what the relay runs on, bun or node (bun)
   --kill         kill -9 the relay several times, and start it again
   --kills N      how often (5)
+  --full-disk    keep the log on a small file system that is filled several times, and emptied again; the relay is not
+                 started again. It mounts a tmpfs, for which it has to run as root
   --seed N       of when streams are cut (1)
   --help`;
 
@@ -38,6 +41,7 @@ const { values: options } = parseArgs({
     runtime: { type: "string", default: "bun" },
     kill: { type: "boolean", default: false },
     kills: { type: "string", default: "5" },
+    "full-disk": { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
   },
@@ -49,6 +53,8 @@ if (options.help) {
 
 const runtime = options.runtime === "node" ? "node" : "bun";
 if (runtime !== options.runtime) throw new Error("--runtime is bun or node");
+
+if (options.kill && options["full-disk"]) throw new Error("--kill or --full-disk: no relay starts on a full disk");
 
 const session = "trial";
 const secretText = crypto.randomUUID() + crypto.randomUUID();
@@ -93,7 +99,12 @@ const expected = new Map([
   [typingB.name, `${headers[1].endText}\n${typingB.endText}`],
 ]);
 
-const dataDir = mkdtempSync(join(tmpdir(), "baton-trial-"));
+/** The log of the trial fits several times, and is filled up within a few seconds. */
+const diskMebibytes = 128;
+const disk = options["full-disk"] ? SmallDisk.mount(diskMebibytes) : undefined;
+if (options["full-disk"] && disk === undefined)
+  throw new Error("--full-disk mounts a file system: run it as root, on Linux");
+const dataDir = disk?.folder ?? mkdtempSync(join(tmpdir(), "baton-trial-"));
 const relay = new RelayProcess(runtime, await freePort(), dataDir, secretText);
 const common = { session, secret, tokenTtlSeconds };
 const baseUrl = relay.url;
@@ -204,10 +215,31 @@ async function killNowAndThen(): Promise<void> {
   }
 }
 
+/** How often the disk is filled, and how long it stays so once the relay has refused something for it. */
+const fills = 3;
+const fullMs = 2_000;
+const refusal = "the storage is full";
+
+let filled = 0;
+async function fillNowAndThen(): Promise<void> {
+  if (disk === undefined) return;
+  for (let n = 1; n <= fills; n++) {
+    await until("it is time to fill the disk", () => edits >= (total * n) / (fills + 1));
+    const refusedBefore = relay.countLogged(refusal);
+    disk.fill();
+    console.error(`filled the disk at ${edits} of ${total} edits`);
+    await until("the relay has no space left", () => relay.countLogged(refusal) > refusedBefore || edits >= total);
+    if (relay.countLogged(refusal) > refusedBefore) filled += 1;
+    await pause(fullMs);
+    disk.relieve();
+    console.error(`emptied it again at ${edits}`);
+  }
+}
+
 const progress = setInterval(() => console.error(`${edits} of ${total} edits`), 2_000);
 let failure: unknown;
 try {
-  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), killNowAndThen()]);
+  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), killNowAndThen(), fillNowAndThen()]);
   await until("everybody's work is in the log", () => people.every(({ machine }) => machine.settled));
 } catch (error) {
   failure = error;
@@ -276,7 +308,11 @@ const equal = unequal.length === 0 && inOrder && failure === undefined;
 for (const { name, counts } of people) console.error(`${name}: ${JSON.stringify(counts)}`);
 for (const { connection } of [...people, late]) connection.close(1_000);
 await relay.stop();
+disk?.unmount();
 rmSync(dataDir, { recursive: true, force: true });
 
-console.log(JSON.stringify({ runtime, edits, seconds, equal, lost, twice, records: head, comments, cuts, kills }));
-process.exit(equal && lost === 0 && twice === 0 ? 0 : 1);
+console.log(
+  JSON.stringify({ runtime, edits, seconds, equal, lost, twice, records: head, comments, cuts, kills, filled }),
+);
+const isTried = disk === undefined || filled > 0;
+process.exit(equal && lost === 0 && twice === 0 && isTried ? 0 : 1);

@@ -12,8 +12,15 @@ export class RelayProcess {
   readonly #runtime: keyof typeof runtimes;
   readonly #environment: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
+  #logged = "";
 
-  constructor(runtime: keyof typeof runtimes, port: number, dataDir: string, secret: string) {
+  constructor(
+    runtime: keyof typeof runtimes,
+    port: number,
+    dataDir: string,
+    secret: string,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     this.url = `http://127.0.0.1:${port}`;
     this.#runtime = runtime;
     this.#environment = {
@@ -25,6 +32,7 @@ export class RelayProcess {
       BATON_DATA_DIR: dataDir,
       BATON_JWT_SECRET: secret,
       BATON_LOG_LEVEL: "warning",
+      ...environment,
     };
   }
 
@@ -33,7 +41,11 @@ export class RelayProcess {
     // Without the launcher, so that a kill is the relay's own.
     this.#child = spawn(runtimes[this.#runtime], [main, "start"], {
       env: this.#environment,
-      stdio: ["ignore", "ignore", "inherit"],
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
+      this.#logged += chunk;
+      process.stderr.write(chunk);
     });
     for (let tries = 0; tries < 200; tries++) {
       if (this.#child.exitCode !== null) throw new Error(`the relay ended with ${this.#child.exitCode}`);
@@ -45,6 +57,18 @@ export class RelayProcess {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error("the relay was not ready within 10 s");
+  }
+
+  /** How often it has said this in its log, in all its lives. */
+  countLogged(message: string): number {
+    return this.#logged.split(JSON.stringify({ message }).slice(1, -1)).length - 1;
+  }
+
+  /** SIGSTOP, and on again: as a machine does that is paused, or has no time for it. */
+  async pauseFor(ms: number): Promise<void> {
+    this.#child?.kill("SIGSTOP");
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    this.#child?.kill("SIGCONT");
   }
 
   /** SIGKILL: nothing is flushed, nothing is said. */

@@ -7,6 +7,7 @@ import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
 import { openBunBody } from "../../src/runtime/bun-body.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
 import { announce } from "./side-channel.ts";
 
 const message = create(SessionMessageSchema, { payload: { case: "heartbeat", value: {} } });
@@ -38,6 +39,7 @@ async function forward(body: ReadableStream<Uint8Array>): Promise<void> {
 const server = serveBun({
   host: "127.0.0.1",
   port: 0,
+  limits: defaultLimits,
   fetch({ url, body }) {
     const subscribes = url.endsWith("/Subscribe");
     if (!subscribes && body !== null) void forward(body);

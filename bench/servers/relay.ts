@@ -41,6 +41,7 @@ const { routes } = await createRelay({
 const server = serveBun({
   host: "127.0.0.1",
   port: 0,
+  limits: defaultLimits,
   fetch: (request, bindings) => routes.fetch(request, bindings),
 });
 announce(Number(new URL(server.url).port));

@@ -2,7 +2,7 @@
 # Says something in a session, once, however often curl has to try.
 #   TOKEN=... publish.sh demo 'hello'
 set -eu
-url=${BATON_URL:-http://127.0.0.1:8080}
+url=${RELAY_URL:-http://127.0.0.1:8080}
 session=$1
 data=$(printf %s "$2" | base64 | tr -d '\n')
 

@@ -13,7 +13,7 @@ import {
 import { type AnyDefinition, loadSync, type ServiceDefinition } from "@grpc/proto-loader";
 
 const [session = "demo", text = "hello"] = process.argv.slice(2);
-const address = process.env.BATON_GRPC ?? "127.0.0.1:8081";
+const address = process.env.RELAY_GRPC ?? "127.0.0.1:8081";
 
 /** What is read here of a message; `payload` names the one that is set. */
 interface SessionMessage {

@@ -2,7 +2,7 @@
 # Looks at a relay and takes part in a session, by grpcurl and what the relay says of itself. No .proto is needed.
 #   TOKEN=... session.sh demo hello
 set -eu
-address=${BATON_GRPC:-127.0.0.1:8081}
+address=${RELAY_GRPC:-127.0.0.1:8081}
 session=$1
 data=$(printf %s "$2" | base64 | tr -d '\n')
 

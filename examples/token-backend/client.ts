@@ -13,7 +13,7 @@ import {
 
 const [user = "alice", session = "demo"] = process.argv.slice(2);
 const backendUrl = process.env.BACKEND_URL ?? "http://127.0.0.1:4000";
-const baseUrl = process.env.BATON_URL ?? "http://127.0.0.1:8080";
+const baseUrl = process.env.RELAY_URL ?? "http://127.0.0.1:8080";
 
 type Message = MessageInitShape<typeof SessionMessageSchema>;
 

@@ -17,6 +17,9 @@ const maxTimerMs = 2 ** 31 - 1;
 /** What a `Welcome` tells its client is a uint32 there. */
 const maxUint32 = 2 ** 32 - 1;
 
+/** 255 s, for Bun's listener; for all others it would be a timer's. */
+const maxConnectionIdleMs = 255_000;
+
 const timer = { atMost: maxTimerMs, because: "the longest that a timer can run" };
 const told = { atMost: maxUint32, because: "clients are told of it in 32 bits" };
 
@@ -28,6 +31,7 @@ const bounds: Readonly<Partial<Record<LimitName, { readonly atMost: number; read
   heartbeatMs: timer,
   streamAgeMs: timer,
   firstMessageMs: timer,
+  connectionIdleMs: { atMost: maxConnectionIdleMs, because: "the longest that Bun's listener can wait" },
   idleMs: timer,
   leaveGraceMs: timer,
   slowReaderMs: timer,

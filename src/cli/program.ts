@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { readVersion } from "../runtime/version.ts";
 import { createAdminCommand } from "./command-admin.ts";
+import { createBackupCommand } from "./command-backup.ts";
 import { createCheckCommand } from "./command-check.ts";
 import { createJoinCommand } from "./command-join.ts";
 import { createLogCommand } from "./command-log.ts";
@@ -20,6 +21,7 @@ export function createProgram(): Command {
     createJoinCommand(),
     createLogCommand(),
     createAdminCommand(),
+    createBackupCommand(),
     createCheckCommand(),
   ];
   for (const command of commands) {

@@ -175,11 +175,13 @@ export function createMemoryLog(now: () => number): SessionLog {
 
     watch: doorbells.watch,
 
-    async delete(sessionId) {
+    async delete(sessionId, untouchedSinceMs = Number.POSITIVE_INFINITY) {
       assertOpen();
-      const ended = sessions.get(sessionId)?.epoch ?? "";
-      if (sessions.delete(sessionId)) doorbells.ring(sessionId);
-      return ended;
+      const session = sessions.get(sessionId);
+      if (session === undefined || session.lastActivityMs >= untouchedSinceMs) return "";
+      sessions.delete(sessionId);
+      doorbells.ring(sessionId);
+      return session.epoch;
     },
 
     async list(prefix, after, limit) {

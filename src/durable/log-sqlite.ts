@@ -4,6 +4,7 @@ import { type BatchResult, CommitQueue, type Request } from "./commit-queue.ts";
 import { loadDefaultDriver } from "./default-driver.ts";
 import { createDoorbells } from "./doorbells.ts";
 import type { SessionLog } from "./session-log.ts";
+import { alreadyUnderWay, beginBackup, DatabaseReader, type SqliteBackup } from "./sqlite-backup.ts";
 import { commitTogether } from "./sqlite-commit.ts";
 import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
 import { failureError, failureKind, isDamage } from "./sqlite-errors.ts";
@@ -13,6 +14,7 @@ import { latestSoundSnapshot } from "./sqlite-read.ts";
 import { keepRevocation, readRevocations } from "./sqlite-revocations.ts";
 import { logStateOf } from "./sqlite-session.ts";
 import { SqliteStore } from "./sqlite-store.ts";
+import type { OpenBackup } from "./store-backup.ts";
 import type { UndoList } from "./undo-list.ts";
 
 export interface SqliteLogOptions {
@@ -28,6 +30,10 @@ export interface SqliteLogOptions {
   readonly lockWaitMs?: number;
 }
 
+export interface SqliteLog extends SessionLog {
+  readonly openBackup: OpenBackup;
+}
+
 interface Handle {
   readonly driver: SqlDriver;
   readonly db: SqlConnection;
@@ -40,13 +46,13 @@ interface Handle {
  *
  * @throws BatonError `LOG_UNAVAILABLE` that names the file or folder and says what to do
  */
-export async function openSqliteLog(options: SqliteLogOptions): Promise<SessionLog> {
+export async function openSqliteLog(options: SqliteLogOptions): Promise<SqliteLog> {
   const driver = options.driver ?? (await loadDefaultDriver());
   makeDataFolder(options.path);
   return createLog(options, driver);
 }
 
-function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
+function createLog(options: SqliteLogOptions, driver: SqlDriver): SqliteLog {
   const doorbells = createDoorbells();
   const damaged = new Set<number>();
   const storeOptions = {
@@ -75,9 +81,13 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
     return handle;
   };
 
+  const reader = new DatabaseReader(options.path);
+  let backup: SqliteBackup | undefined;
+
   const dropHandle = () => {
     const dropped = handle;
     handle = undefined;
+    backup?.abandon();
     try {
       dropped?.db.close();
     } catch {
@@ -139,10 +149,10 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
     });
 
   /** Reads at once: between transactions memory and file are what is committed. */
-  const read = <T>(query: (store: SqliteStore) => T): T => {
-    const { store } = currentHandle();
+  const read = <T>(query: (store: SqliteStore, db: SqlConnection) => T): T => {
+    const { store, db } = currentHandle();
     try {
-      return query(store);
+      return query(store, db);
     } catch (error) {
       if (error instanceof BatonError) throw error;
       const kind = failureKind(driver.resultCode(error));
@@ -195,8 +205,8 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
 
     watch: doorbells.watch,
 
-    delete: async (sessionId) => {
-      const ended = await write((store, undo) => deleteSession(store, sessionId, undo));
+    delete: async (sessionId, untouchedSinceMs) => {
+      const ended = await write((store, undo) => deleteSession(store, sessionId, untouchedSinceMs, undo));
       if (ended !== "") doorbells.ring(sessionId);
       return ended;
     },
@@ -209,6 +219,13 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
 
     revocations: async (after, limit) => read(({ sql }) => readRevocations(sql, after, limit)),
 
+    openBackup: () => {
+      if (backup?.isUnderWay === true) throw alreadyUnderWay();
+      const begun = read((_store, db) => beginBackup(db, options.path, reader));
+      backup = begun;
+      return begun;
+    },
+
     close: async () => {
       if (closed) return;
       // Everything in segments, so that the next opening has nothing to replay. If it fails, it replays.
@@ -217,6 +234,7 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SessionLog {
       await queue.drained();
       closed = true;
       dropHandle();
+      reader.close();
       doorbells.clear();
     },
   };

@@ -118,8 +118,11 @@ export interface SessionLog {
   renewEpoch(sessionId: string, expectedEpoch: string, newEpoch: string): Promise<string>;
   /** Rings when the session's head may have moved. A doorbell only: it may ring late, twice, or not at all. */
   watch(sessionId: string, ring: () => void): () => void;
-  /** Resolves with the epoch that ended with it; empty: there was no such session. */
-  delete(sessionId: string): Promise<string>;
+  /**
+   * Resolves with the epoch that ended with it; empty: there was no such session. Where `untouchedSinceMs` is given, one
+   * that was claimed or appended to since then stays, and so does one that is damaged; the answer is empty then too.
+   */
+  delete(sessionId: string, untouchedSinceMs?: number): Promise<string>;
   /** Sessions whose id begins with `prefix` and is greater than `after`, in the order of their ids. */
   list(prefix: string, after: string, limit: number): Promise<readonly SessionListing[]>;
   /** A secret that all instances on this store share: the proposed one where none was kept yet. */

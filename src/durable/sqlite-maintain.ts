@@ -84,10 +84,20 @@ export function renewEpoch(
   return newEpoch;
 }
 
-/** Also of a damaged session: the way out of the damage. Tells the epoch that ended; empty: there was no session. */
-export function deleteSession(store: SqliteStore, name: string, undo: UndoList): string {
+/**
+ * Also of a damaged session: the way out of the damage, for who means it. By age alone (`untouchedSinceMs`) none goes that
+ * an operator has not looked at. Tells the epoch that ended; empty: nothing was deleted.
+ */
+export function deleteSession(
+  store: SqliteStore,
+  name: string,
+  untouchedSinceMs: number | undefined,
+  undo: UndoList,
+): string {
   const session = store.session(name);
   if (session === undefined) return "";
+  const isByAge = untouchedSinceMs !== undefined;
+  if (isByAge && (session.lastActivityMs >= untouchedSinceMs || store.isDamaged(session))) return "";
   const { sql } = store;
   sql.deleteSession.run(session.id);
   sql.deleteClients.run(session.id);

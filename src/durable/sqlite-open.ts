@@ -3,7 +3,10 @@ import { dirname, resolve } from "node:path";
 import { BatonError } from "../session/reasons.ts";
 import type { SqlConnection, SqlDriver } from "./sqlite-driver.ts";
 import { failureKind, primary, primaryCode } from "./sqlite-errors.ts";
-import { addTables, assertOwnFormat, createTables } from "./sqlite-schema.ts";
+import { addTables, assertOwnFormat, createTables, leaveBackup } from "./sqlite-schema.ts";
+
+/** Pages of the write-ahead log after which they are put into the database file: 16 MiB, which takes some 20 ms. */
+export const checkpointPages = 4_000;
 
 /**
  * - WAL: an append is written once, at the log's end; with the lock below its index lies in memory, without a file.
@@ -14,7 +17,7 @@ const pragmas = [
   "PRAGMA journal_mode = WAL",
   "PRAGMA synchronous = FULL",
   "PRAGMA cache_size = -16384",
-  "PRAGMA wal_autocheckpoint = 4000",
+  `PRAGMA wal_autocheckpoint = ${checkpointPages}`,
   "PRAGMA journal_size_limit = 67108864",
   "PRAGMA temp_store = MEMORY",
 ];
@@ -59,6 +62,7 @@ export function openDatabase(driver: SqlDriver, path: string, waitMs: number): S
     db.exec("BEGIN IMMEDIATE");
     if (isNew) createTables(db);
     addTables(db);
+    leaveBackup(db);
     db.exec("COMMIT");
     // From here on the lock is ours; should it ever be lost, waiting is the queue's, which lets others run meanwhile.
     db.exec("PRAGMA busy_timeout = 0");

@@ -88,3 +88,19 @@ export function createTables(db: SqlConnection): void {
 export function addTables(db: SqlConnection): void {
   db.exec(revocations);
 }
+
+/** In a copy that may take the place of its original one day, within no transaction or the caller's. */
+export function markAsBackup(db: SqlConnection): void {
+  db.exec("INSERT OR REPLACE INTO counters VALUES('backup', 1)");
+}
+
+/**
+ * A backup that a relay is started on has lost what came after it. Clients may hold records of which the next ones take
+ * the seqs, so every session begins a new epoch, by which they know. Within the caller's transaction.
+ */
+export function leaveBackup(db: SqlConnection): void {
+  const mark = db.prepare("SELECT value FROM counters WHERE name = 'backup'").get();
+  if (mark === undefined) return;
+  db.exec("UPDATE sessions SET epoch = lower(hex(randomblob(12)))");
+  db.exec("DELETE FROM counters WHERE name = 'backup'");
+}

@@ -1,8 +1,10 @@
 import { createResumeTokens } from "../auth/resume-token.ts";
 import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.ts";
 import type { InstanceMessage } from "../durable/session-bus.ts";
+import type { OpenBackup } from "../durable/store-backup.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
+import { Admission } from "./admission.ts";
 import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
@@ -12,11 +14,14 @@ import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
 import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
+import { Retention } from "./retention.ts";
 import { RevocationFeed } from "./revocation-feed.ts";
 import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
-import { followRevocations, tick, tickMs } from "./ticker.ts";
+import { createTicker, followRevocations, tickMs } from "./ticker.ts";
 import { openTraces } from "./traces/traces.ts";
+import { createTurns } from "./turns.ts";
+import { Users } from "./users.ts";
 
 export interface RelayOptions extends RelayPlatform {
   readonly keys: TokenVerifierOptions["keys"];
@@ -26,6 +31,8 @@ export interface RelayOptions extends RelayPlatform {
   readonly allowedOrigins?: readonly string[] | undefined;
   /** Signs resume tokens; undefined: one that is kept in the log's store, shared by its instances. */
   readonly resumeSecret?: Uint8Array | undefined;
+  /** Of the log's store; undefined: it has none. */
+  readonly openBackup?: OpenBackup | undefined;
   /** What the metrics tell besides, and the relay cannot know. */
   readonly facts?: RelayFacts | undefined;
 }
@@ -52,6 +59,8 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   await revocations.load(now());
   const traces = openTraces(options.facts?.build?.version);
   const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
+  const users = new Users(limits);
+  const rooms = new Rooms(context, users);
   const relay: Relay = {
     ...context,
     tokens: createTokenVerifier({
@@ -63,21 +72,26 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       ...(audience === undefined ? {} : { audience }),
     }),
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
-    rooms: new Rooms(context),
+    rooms,
+    users,
+    admission: new Admission(limits),
     readings: new Readings(),
     revocations,
+    retention: new Retention(context, rooms),
+    inTurn: createTurns(defer),
   };
   const leaveBus = bus.listen((message) => hear(relay, message));
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
   await keys.tend(now());
+  const tick = createTicker(relay);
   const ticker = setInterval(() => {
     void keys.tend(now());
-    tick(relay);
+    tick();
   }, tickMs);
   const readiness = createReadiness();
   return {
     relay,
-    routes: createRoutes(relay, readiness, options.allowedOrigins ?? []),
+    routes: createRoutes(relay, readiness, options.allowedOrigins ?? [], options.openBackup),
     metrics: createMetrics({ relay, keys, ...options.facts }),
     readiness,
     async drain() {

@@ -7,8 +7,9 @@ const logger = getLogger(["baton", "relay"]);
 
 /** Sends everybody away so that nothing is lost: they are told when to come back, and what they sent is answered. */
 export async function drain(relay: Relay): Promise<void> {
-  const { rooms, limits } = relay;
+  const { rooms, admission, limits } = relay;
   rooms.close(new BatonError("DRAIN"));
+  admission.close(new BatonError("DRAIN"));
   let count = 0;
   for (const room of rooms.all) {
     for (const { reader } of room.participants.values()) {

@@ -1,7 +1,7 @@
 import { BatonError } from "../session/reasons.ts";
-import { concat } from "./concat.ts";
+import { gather, gatheredBytes } from "./gather.ts";
 import type { ReaderFrames } from "./reader-frames.ts";
-import { gatheredBytes, type ReaderSource } from "./reader-source.ts";
+import type { ReaderSource } from "./reader-source.ts";
 
 export interface LogPiece {
   readonly bytes: Uint8Array;
@@ -18,5 +18,6 @@ export async function readFromLog(source: ReaderSource, frames: ReaderFrames, ne
   });
   // The head is ahead of what the log gives: only a store that lost its tail does so.
   if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
-  return { bytes: concat(records.map((record) => frames.ofRecord(record))), nextSeq: nextSeq + records.length };
+  const { bytes, count } = gather(records, (record) => frames.ofRecord(record));
+  return { bytes, nextSeq: nextSeq + count };
 }

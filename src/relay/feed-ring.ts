@@ -1,7 +1,7 @@
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
-import { concat } from "./concat.ts";
+import { type Gathered, gather } from "./gather.ts";
 import type { ReaderFrames } from "./reader-frames.ts";
-import { gatheredBytes, type ReaderSource } from "./reader-source.ts";
+import type { ReaderSource } from "./reader-source.ts";
 import type { DerivedForm } from "./ring.ts";
 import { frameInForm } from "./wire/envelope.ts";
 
@@ -15,6 +15,9 @@ export class RingFeed {
   readonly #write: Write;
   /** Index of the entry that comes next. */
   #position: number;
+  /** Entries [from, to) it has skipped: of these it is still to be told the newest that are not logged. */
+  #skippedFrom = 0;
+  #skippedTo = 0;
   /** Entries of its own client that are still before it. */
   #own: number[] = [];
   #nextSeq = 0;
@@ -32,7 +35,16 @@ export class RingFeed {
   }
 
   get isAtEnd(): boolean {
-    return this.#position === this.#source.ring.end;
+    return this.#position === this.#source.ring.end && !this.#hasSkipped;
+  }
+
+  /** The oldest entry that it may still have to be told of, itself or by what is newer of its kind. */
+  get oldest(): number {
+    return this.#hasSkipped ? this.#skippedFrom : this.#position;
+  }
+
+  get #hasSkipped(): boolean {
+    return this.#skippedFrom < this.#skippedTo;
   }
 
   /** Whether the ring has gone on without it: what comes next is in the log alone. */
@@ -41,32 +53,26 @@ export class RingFeed {
   }
 
   noteOwn(index: number): void {
-    this.#own.push(index);
+    // Behind the ring, they are looked for anew when it enters again.
+    if (this.isBehind) this.#own = [];
+    else this.#own.push(index);
   }
 
   /**
-   * Takes its place before record `nextSeq`, and writes what it missed meanwhile of what no log has. False: the ring does
-   * not reach back so far.
+   * Takes its place before record `nextSeq`; what it missed meanwhile of what no log has, comes first. False: the ring
+   * does not reach back so far.
    */
   enter(nextSeq: number): boolean {
     const { ring, head } = this.#source;
     const index = nextSeq > head ? ring.end : ring.indexAfter(nextSeq - 1);
     if (index === undefined) return false;
-    const missed = this.#source.conflated(this.#position, index, this.#frames.key);
+    this.#skippedFrom = this.oldest;
+    this.#skippedTo = index;
     this.#position = index;
     this.#nextSeq = nextSeq;
     this.#own = [];
     for (let at = index; at < ring.end; at++) if (ring.entry(at).sender === this.#frames.key) this.#own.push(at);
-    if (missed.length > 0) this.#conflate(missed);
     return true;
-  }
-
-  #conflate(missed: readonly Uint8Array[]): void {
-    const { meters } = this.#source;
-    const frames = concat(missed.map((frame) => this.#frames.inForm(frame)));
-    meters.stepped("conflated");
-    meters.send("conflated", missed.length, frames.length);
-    this.#write(frames);
   }
 
   /** Writes on from where it is: up to its client's next own entry, or of these as many as there are. */
@@ -74,9 +80,24 @@ export class RingFeed {
     const own = this.#own[0];
     const to = own ?? this.#source.ring.end;
     const { form } = this.#frames;
-    if (own === this.#position) this.#passOwn();
+    if (this.#hasSkipped) this.#passSkipped();
+    else if (own === this.#position) this.#passOwn();
     else if (form === "binary") this.#passRuns(to);
     else this.#passDerived(to, form);
+  }
+
+  /** It holds none of them: what the next write takes is asked for when it comes. */
+  #passSkipped(): void {
+    const missed = this.#source.conflated(this.#skippedFrom, this.#skippedTo);
+    const gathered = gather(missed, ({ frame }) => this.#frames.inForm(frame));
+    const next = missed[gathered.count];
+    this.#skippedFrom = next?.index ?? this.#skippedTo;
+    if (gathered.count > 0) {
+      const { meters } = this.#source;
+      meters.stepped("conflated");
+      meters.send("conflated", gathered.count, gathered.bytes.length);
+    }
+    this.#send(gathered);
   }
 
   /** The ring's own bytes, as they lie. */
@@ -91,32 +112,41 @@ export class RingFeed {
 
   #passDerived(to: number, form: DerivedForm): void {
     const { ring, meters } = this.#source;
-    const frames: Uint8Array[] = [];
-    for (let bytes = 0; this.#position < to && bytes < gatheredBytes; ) {
-      const frame = ring.derived(this.#position, form, derive);
-      meters.send(ring.entry(this.#position).payload, 1, frame.length);
-      this.#advance();
-      frames.push(frame);
-      bytes += frame.length;
-    }
-    this.#write(concat(frames));
+    this.#send(
+      gather(this.#entries(to), (index) => {
+        this.#advance();
+        const frame = ring.derived(index, form, derive);
+        meters.send(ring.entry(index).payload, 1, frame.length);
+        return frame;
+      }),
+    );
   }
 
   /** What its client is told of entries of its own that lie behind one another, in one write. */
   #passOwn(): void {
     const { ring, meters } = this.#source;
-    const frames: Uint8Array[] = [];
-    for (let bytes = 0; this.#own[0] === this.#position && bytes < gatheredBytes; ) {
-      this.#own.shift();
-      const entry = ring.entry(this.#position);
-      const frame = this.#frames.ofOwn(entry);
-      this.#advance();
-      if (frame === undefined) continue;
-      meters.send(this.#frames.payloadOfOwn(entry), 1, frame.length);
-      frames.push(frame);
-      bytes += frame.length;
-    }
-    if (frames.length > 0) this.#write(concat(frames));
+    this.#send(
+      gather(this.#ownEntries(), (index) => {
+        this.#own.shift();
+        this.#advance();
+        const entry = ring.entry(index);
+        const frame = this.#frames.ofOwn(entry);
+        if (frame !== undefined) meters.send(this.#frames.payloadOfOwn(entry), 1, frame.length);
+        return frame;
+      }),
+    );
+  }
+
+  *#entries(to: number): Generator<number> {
+    while (this.#position < to) yield this.#position;
+  }
+
+  *#ownEntries(): Generator<number> {
+    while (this.#own[0] === this.#position) yield this.#position;
+  }
+
+  #send({ bytes }: Gathered): void {
+    if (bytes.length > 0) this.#write(bytes);
   }
 
   #advance(): void {

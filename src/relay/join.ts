@@ -1,27 +1,28 @@
-import { create } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
 import { type SpanContext, SpanKind } from "@opentelemetry/api";
 import { assertMayEnter, type Principal } from "../auth/principal.ts";
 import type { ResumeClaims } from "../auth/resume-token.ts";
 import { mayWrite } from "../auth/scopes.ts";
-import type { Join, Participant as ShownParticipant, Snapshot, Welcome } from "../gen/codereview/v1/codereview_pb.ts";
-import { Welcome_Outcome as Outcome, ParticipantSchema, WelcomeSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import type { Join, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
+import { Join_History as History, Welcome_Outcome as Outcome } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern, sessionIdPattern } from "../session/limits.ts";
 import { BatonError } from "../session/reasons.ts";
 import { type JoinPlan, planJoin } from "../session/resume.ts";
-import { decodeSnapshot } from "../session/snapshot.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
 import { assertNotRevoked } from "./end-streams.ts";
+import { openSnapshot } from "./load.ts";
 import type { JoinOutcome } from "./metrics/labels.ts";
 import { type Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
+import { isResyncDue, prepareResync } from "./resync.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
 import { inSpan, spanAttributes } from "./traces/traces.ts";
+import { createWelcome, protocol } from "./welcome.ts";
 
 const logger = getLogger(["baton", "join"]);
 
@@ -44,8 +45,6 @@ export interface Joined {
   readonly participant: Participant;
 }
 
-/** The protocol that this relay speaks; 0 on the wire counts as 1. */
-const protocol = 1;
 /** How often a join starts again because its session's room ended under it (a new epoch, a store that came back). */
 const maxAttempts = 3;
 
@@ -71,17 +70,20 @@ async function enterSession(relay: Relay, call: JoinCall): Promise<Joined> {
   assertMayEnter(principal, sessionId);
   if (join.protocol > protocol) throw new BatonError("PROTOCOL_UNSUPPORTED");
   const { userId } = principal;
+  relay.users.of(userId, relay.now()).assertRate(relay.now());
   const resume =
     join.resumeToken === ""
       ? undefined
       : await relay.resumeTokens.open(join.resumeToken, { sessionId, userId }, relay.now());
   const clientId = clientIdOf(join, resume) ?? relay.newId();
   const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
-  for (let attempt = 1; ; attempt++) {
-    const joined = await attemptJoin(relay, call, identity, resume);
-    if (joined !== undefined) return joined;
-    if (attempt === maxAttempts) throw new BatonError("LOG_UNAVAILABLE");
-  }
+  return await relay.admission.run(call.signal, async () => {
+    for (let attempt = 1; ; attempt++) {
+      const joined = await attemptJoin(relay, call, identity, resume);
+      if (joined !== undefined) return joined;
+      if (attempt === maxAttempts) throw new BatonError("LOG_UNAVAILABLE");
+    }
+  });
 }
 
 function clientIdOf(join: Join, resume: ResumeClaims | undefined): string | undefined {
@@ -99,6 +101,7 @@ async function attemptJoin(
   resume: ResumeClaims | undefined,
 ): Promise<Joined | undefined> {
   const { principal, join, outlet } = call;
+  relay.users.of(identity.userId, relay.now()).visit(identity.sessionId, relay.now());
   const room = await relay.rooms.open(identity.sessionId);
   const writes = mayWrite(principal.scopes);
   assertPlace(relay, room, identity, writes);
@@ -129,6 +132,8 @@ async function attemptJoin(
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
   const isAcked = writes && call.dialect === "contract";
+  // What its Welcome promises it gets as it was promised, and who asked for the whole log, all of that.
+  const promisedSeq = join.history === History.FULL ? Number.POSITIVE_INFINITY : state.head;
   const reader = new Reader({
     outlet,
     source: room.source(identity),
@@ -137,6 +142,10 @@ async function attemptJoin(
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
     now: relay.now,
+    fetchResync: (fromSeq) =>
+      fromSeq > promisedSeq && isResyncDue(room, relay.limits, fromSeq)
+        ? prepareResync(relay, room, participant, fromSeq)
+        : undefined,
     fail: (error) => room.end(participant, error instanceof BatonError ? error : new BatonError("INTERNAL")),
   });
   const { limits } = relay;
@@ -149,13 +158,15 @@ async function attemptJoin(
     reader,
     principal,
     generation,
+    rate: relay.users.of(identity.userId, relay.now()).streamRate(relay.now()),
     resynced: plan.outcome === Outcome.RESYNCED,
     limits,
     nowMs: relay.now(),
     trace: call.trace,
   });
   room.enter(participant);
-  const welcome = createWelcome(relay, room, participant, plan, token, last);
+  const place = { outcome: plan.outcome, resumeToken: token, lastClientSeq: last };
+  const welcome = createWelcome(relay, room, participant, place);
   const isBehind = plan.snapshot || plan.fromSeq <= state.head;
   reader.welcome({ case: "welcome", value: welcome });
   if (isBehind) traceReplay(relay, participant);
@@ -185,15 +196,12 @@ async function claim(relay: Relay, room: Room, identity: Identity): Promise<numb
 function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
   // It takes the place of its own older stream.
   if (room.participantOf(identity.key)?.mayWrite === writes) return;
-  const { writers, readers, userStreams, userSessions } = relay.limits;
+  const { writers, readers } = relay.limits;
   const alike = room.count(({ mayWrite }) => mayWrite === writes);
   if (alike >= (writes ? writers : readers)) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
   }
-  const { streams, sessions } = relay.rooms.countUser(identity.userId, identity.sessionId);
-  if (streams >= userStreams || sessions >= userSessions) {
-    throw new BatonError("USER_LIMIT", undefined, { retryAfterMs: fullRetryMs });
-  }
+  relay.users.of(identity.userId, relay.now()).assertStream();
 }
 
 /** Until it has taken what there was when it came, or has ended. */
@@ -221,7 +229,7 @@ async function storedState(
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq === 0) return undefined;
   const stored = await relay.log.latestSnapshot(sessionId, plan.storedSnapshotSeq);
   if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
-  return { ...decodeSnapshot(sessionId, stored.bytes), epoch };
+  return { ...openSnapshot(sessionId, stored), epoch };
 }
 
 function snapshotOf(
@@ -231,44 +239,4 @@ function snapshotOf(
 ): Iterator<Snapshot> | undefined {
   if (stored !== undefined) return snapshotParts(stored);
   return plan.snapshot ? snapshotParts(state) : undefined;
-}
-
-/** Those who may write, as the others see them. */
-export function shownParticipants({ roster }: Room): readonly ShownParticipant[] {
-  return [...roster.entries].map(({ userId, clientId, displayName, status, cursor }) =>
-    create(ParticipantSchema, { userId, clientId, displayName, status, ...(cursor === undefined ? {} : { cursor }) }),
-  );
-}
-
-function createWelcome(
-  relay: Relay,
-  room: Room,
-  participant: Participant,
-  plan: Extract<JoinPlan, { kind: "welcome" }>,
-  resumeToken: string,
-  last: number,
-): Welcome {
-  const { principal, streamId, identity } = participant;
-  const { limits } = relay;
-  return create(WelcomeSchema, {
-    epoch: room.state.epoch,
-    headSeq: BigInt(room.state.head),
-    resumeToken,
-    lastClientSeq: BigInt(last),
-    outcome: plan.outcome,
-    participants: [...shownParticipants(room)],
-    limits: {
-      maxMessageBytes: limits.messageBytes,
-      maxMessagesPerSecond: limits.messagesPerSecond,
-      maxUnackedBytes: limits.unackedBytes,
-      heartbeatIntervalMs: limits.heartbeatMs,
-      maxStreamAgeMs: limits.streamAgeMs,
-    },
-    tokenExpiresAt: BigInt(principal.expiresAtMs),
-    scopes: [...principal.scopes],
-    streamId,
-    clientId: identity.clientId,
-    readerCount: room.count((other) => !other.mayWrite),
-    protocol,
-  });
 }

@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import type { LogRecord, LogState, SessionLog } from "../durable/session-log.ts";
+import type { LogRecord, LogState, SessionLog, StoredSnapshot } from "../durable/session-log.ts";
 import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { applyRecord } from "../session/apply.ts";
@@ -11,9 +11,32 @@ import { envelopeBytes } from "./wire/envelope.ts";
 
 const chunkBytes = 1024 * 1024;
 
-export function decodeRecord({ frame }: LogRecord): SessionMessage {
+/**
+ * Folds a stored record in. Throws `LOG_DAMAGED` where it is none, or one of another place, with which a fold would never
+ * come to its end; the state is nobody's then.
+ */
+export function foldRecord(
+  state: SessionState,
+  { seq, frame, payloadHash }: LogRecord,
+  historyVersions: number,
+): SessionMessage {
+  return readStored(() => {
+    const message = fromBinary(SessionMessageSchema, frame.subarray(envelopeBytes));
+    if (Number(message.seq) !== seq) throw new RangeError("a record of another place");
+    applyRecord(state, message, payloadHash, historyVersions);
+    return message;
+  });
+}
+
+/** The state of a stored snapshot. Throws `LOG_DAMAGED` where it is none. */
+export function openSnapshot(sessionId: string, { bytes }: StoredSnapshot): SessionState {
+  return readStored(() => decodeSnapshot(sessionId, bytes));
+}
+
+/** What the store's checksums let through and still cannot be read was written so: by another version, or by a fault of ours. */
+function readStored<T>(read: () => T): T {
   try {
-    return fromBinary(SessionMessageSchema, frame.subarray(envelopeBytes));
+    return read();
   } catch (cause) {
     throw new BatonError("LOG_DAMAGED", undefined, { cause });
   }
@@ -35,14 +58,12 @@ export async function loadState(
     (await log.latestSnapshot(sessionId, startAtMost)) ??
     (kept.first > 1 ? await log.latestSnapshot(sessionId, upTo) : undefined);
   if (stored === undefined && kept.first > 1) throw new BatonError("LOG_DAMAGED");
-  const state = stored === undefined ? emptyState(sessionId, kept.epoch) : decodeSnapshot(sessionId, stored.bytes);
+  const state = stored === undefined ? emptyState(sessionId, kept.epoch) : openSnapshot(sessionId, stored);
   state.epoch = kept.epoch;
   while (state.head < upTo) {
     const records = await log.read(sessionId, state.head + 1, upTo, chunkBytes);
     if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE", "the log ended before its head");
-    for (const record of records) {
-      applyRecord(state, decodeRecord(record), record.payloadHash, limits.fileHistory);
-    }
+    for (const record of records) foldRecord(state, record, limits.fileHistory);
   }
   return state;
 }

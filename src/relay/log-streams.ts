@@ -7,16 +7,14 @@ import { BatonError } from "../session/reasons.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { tokenTimes } from "../session/token-clock.ts";
 import { authenticate } from "./authenticate.ts";
-import { concat } from "./concat.ts";
 import { assertNotRevoked } from "./end-streams.ts";
+import { gather, gatheredBytes } from "./gather.ts";
 import { assertSessionId } from "./join.ts";
 import { loadState } from "./load.ts";
 import type { Relay } from "./relay.ts";
 import type { StreamCall, StreamHandler } from "./stream.ts";
 import { encodeFrame, frameInForm } from "./wire/envelope.ts";
 import { within } from "./within.ts";
-
-const chunkBytes = 256 * 1024;
 
 /** `ReadLog`: a range of the log, as it was sent. */
 export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema> {
@@ -29,13 +27,12 @@ export function readLog(relay: Relay): StreamHandler<typeof ReadLogRequestSchema
     }
     const { outlet, signal } = call;
     for (let next = from; next <= to && !signal.aborted; ) {
-      const records = await relay.log.read(request.sessionId, next, to, chunkBytes);
+      const records = await relay.log.read(request.sessionId, next, to, gatheredBytes);
       await assertSameEpoch();
       if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
-      next += records.length;
-      const frames = records.map(({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
-      const bytes = concat(frames);
-      relay.meters.send("record", frames.length, bytes.length);
+      const { bytes, count } = gather(records, ({ frame }) => frameInForm(SessionMessageSchema, frame, outlet.form));
+      next += count;
+      relay.meters.send("record", count, bytes.length);
       await write(bytes);
     }
     outlet.end();
@@ -50,7 +47,9 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
     if (at > kept.head || at < kept.first - 1) {
       throw new BatonError("SEQ_OUT_OF_RANGE", `the log keeps ${kept.first} to ${kept.head}`);
     }
-    const state = await loadState(relay.log, request.sessionId, kept, at, relay.limits);
+    const state = await relay.admission.run(call.signal, () =>
+      loadState(relay.log, request.sessionId, kept, at, relay.limits),
+    );
     await assertSameEpoch();
     const { outlet, signal } = call;
     for (const part of snapshotParts(state)) {
@@ -89,6 +88,7 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
   assertNotRevoked(relay, principal);
+  countReading(relay, principal.userId, call.signal);
   relay.readings.add({ sessionId, principal, end: (error) => call.outlet.end(error) }, call.signal);
   const kept = await relay.log.describe(sessionId);
   if (kept === undefined || kept.head === 0) throw new BatonError("SESSION_NOT_FOUND");
@@ -108,4 +108,14 @@ async function openReading<I extends ReadingSchema>(relay: Relay, call: StreamCa
       if (behind !== undefined) await within(relay.limits.slowReaderMs, behind, "SLOW_CONSUMER");
     },
   };
+}
+
+/** Until the call is over it is one of its user's streams. */
+function countReading({ users, now }: Relay, userId: string, signal: AbortSignal): void {
+  const user = users.of(userId, now());
+  user.assertRate(now());
+  user.assertStream();
+  if (signal.aborted) return;
+  user.began();
+  signal.addEventListener("abort", () => users.of(userId, now()).ended(now()), { once: true });
 }

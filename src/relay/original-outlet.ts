@@ -11,6 +11,8 @@ import { createEnvelopeReader } from "./wire/envelope-reader.ts";
 const pieceBytes = 64 * 1024;
 /** Lines that are looked at for one piece: some milliseconds, after which others get their turn. */
 const pieceSteps = 4_096;
+/** Of the first piece, which is made at once, and in one turn for all the clients of a room. */
+const firstSteps = 64;
 
 /**
  * The way down to a client of the original contract: takes what its room says, in this contract's binary form, and writes
@@ -35,7 +37,7 @@ export class OriginalOutlet implements Outlet {
   write(frames: Uint8Array): Promise<void> | undefined {
     if (this.#isEnded) return undefined;
     const told = this.#view.tell(this.#decode(frames));
-    const { bytes, isLast } = this.#piece(told);
+    const { bytes, isLast } = this.#piece(told, firstSteps);
     const behind = bytes === undefined ? undefined : this.#inner.write(bytes);
     return isLast ? behind : this.#writeRest(told, behind);
   }
@@ -47,10 +49,11 @@ export class OriginalOutlet implements Outlet {
 
   async #writeRest(told: Iterator<Told>, behind: Promise<void> | undefined): Promise<void> {
     for (let pending = behind; ; ) {
-      await (pending ?? new Promise<void>((resolve) => this.#context.defer(resolve)));
+      await pending;
+      await new Promise<void>((resolve) => this.#context.defer(resolve));
       if (this.#isEnded) return;
       this.tookPieceAtMs = this.#context.now();
-      const { bytes, isLast } = this.#piece(told);
+      const { bytes, isLast } = this.#piece(told, pieceSteps);
       pending = bytes === undefined ? undefined : this.#inner.write(bytes);
       if (isLast) return await pending;
     }
@@ -65,10 +68,10 @@ export class OriginalOutlet implements Outlet {
     return messages;
   }
 
-  #piece(told: Iterator<Told>): { readonly bytes: Uint8Array | undefined; readonly isLast: boolean } {
+  #piece(told: Iterator<Told>, maxSteps: number): { readonly bytes: Uint8Array | undefined; readonly isLast: boolean } {
     const frames: Uint8Array[] = [];
     let isLast = false;
-    for (let bytes = 0, steps = 0; bytes < pieceBytes && steps < pieceSteps; steps++) {
+    for (let bytes = 0, steps = 0; bytes < pieceBytes && steps < maxSteps; steps++) {
       const next = told.next();
       if (next.done === true) {
         isLast = true;

@@ -49,7 +49,7 @@ export async function joinOriginal(
     dialect: "original",
     protocol,
     trace: parseTraceparent(headers),
-    outlet: new OriginalOutlet(outlet, view, relay),
+    outlet: new OriginalOutlet(outlet, view, { now: relay.now, defer: relay.inTurn }),
     streamId,
     signal,
   });

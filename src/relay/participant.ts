@@ -5,7 +5,7 @@ import type { Refusal } from "../session/refusal.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import { type TokenTimes, tokenTimes } from "../session/token-clock.ts";
 import { faultPayload, type Identity } from "./payload.ts";
-import { Rate } from "./rate.ts";
+import type { Rate } from "./rate.ts";
 import type { Reader } from "./reader.ts";
 import type { StreamCall } from "./stream.ts";
 
@@ -42,7 +42,9 @@ export class Participant {
   readonly joinedAsReader: boolean;
   /** The claim under which it writes; 0 = it has none, since its token lets it only read. */
   generation: number;
-  lastHeardMs: number;
+  #lastHeardMs: number;
+  /** `reader.blockedMs` then. */
+  #blockedMsThen = 0;
   lastBeatMs: number;
   /** Bytes received on this stream. */
   receivedBytes = 0;
@@ -66,6 +68,8 @@ export class Participant {
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
+    /** What it may send. */
+    readonly rate: Rate;
     /** It begins with a snapshot in place of what its client asked for. */
     readonly resynced: boolean;
     readonly limits: Limits;
@@ -86,9 +90,9 @@ export class Participant {
     this.#tokenTimes = tokenTimes(options.principal, nowMs, this.#skewMs);
     this.generation = options.generation;
     this.joinedAsReader = options.generation === 0;
-    this.rate = new Rate(limits.messagesPerSecond, limits.messagesBurst, nowMs);
+    this.rate = options.rate;
     this.joinedAtMs = nowMs;
-    this.lastHeardMs = nowMs;
+    this.#lastHeardMs = nowMs;
     this.lastBeatMs = nowMs;
   }
 
@@ -105,6 +109,26 @@ export class Participant {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, this.#skewMs);
     this.toldExpiring = false;
+  }
+
+  /** Its client said something, whatever it was. */
+  heard(nowMs: number): void {
+    this.#lastHeardMs = nowMs;
+    this.#blockedMsThen = this.reader.blockedMs;
+  }
+
+  /** Time in which nobody could be heard, and nothing be written, is not held against it. */
+  forgive(ms: number): void {
+    this.#lastHeardMs += ms;
+    this.reader.forgive(ms);
+  }
+
+  /**
+   * For how long nothing was heard of it. What it took nothing in does not count: a heartbeat that waited behind what it
+   * had not read is not held against it.
+   */
+  silentMs(nowMs: number): number {
+    return nowMs - this.#lastHeardMs - (this.reader.blockedMs - this.#blockedMsThen);
   }
 
   get key(): string {

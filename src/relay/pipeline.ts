@@ -2,13 +2,13 @@ import { getLogger } from "@logtape/logtape";
 import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
 import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
-import { applyRecord } from "../session/apply.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import { refuse } from "../session/refusal.ts";
 import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
+import { appendPatiently } from "./append-patiently.ts";
 import type { RelayContext } from "./context.ts";
-import { decodeRecord } from "./load.ts";
+import { foldRecord } from "./load.ts";
 import { reasonOf } from "./metrics/meters.ts";
 import type { Origin } from "./participant.ts";
 import { failSpan } from "./traces/traces.ts";
@@ -47,6 +47,8 @@ export class Pipeline {
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
+  /** Aborts at the end: nothing is waited for any more. */
+  readonly #over = new AbortController();
   #idleWaiters: (() => void)[] = [];
   /** Of those who wait for the batch in flight. */
   #batchWaiters: (() => void)[] = [];
@@ -123,6 +125,7 @@ export class Pipeline {
   end(error: BatonError): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
+    this.#over.abort();
     this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
     this.#release();
   }
@@ -164,12 +167,21 @@ export class Pipeline {
 
   async #append(batch: Batch<Origin>): Promise<void> {
     const encoded = encodeBatch(batch);
+    const { sessionId } = this.state;
     try {
-      const outcome = await this.#measure(encoded, batch);
+      const outcome = await appendPatiently(
+        encoded,
+        (attempt) => this.#measure(attempt, batch),
+        () => logger.warn("the log does not take a batch; it is tried again", { session: sessionId }),
+        this.#over.signal,
+      );
       if (this.#ended !== undefined) return;
       switch (outcome.kind) {
         case "appended":
           return this.#commit(encoded.records);
+        case "found":
+          this.#commit(encoded.records);
+          return this.#follow(outcome.after);
         case "conflict":
           this.#answer(this.#sequencer.conflicted());
           return this.#follow(outcome.records);
@@ -187,8 +199,9 @@ export class Pipeline {
           return assertNever(outcome);
       }
     } catch (error) {
+      if (this.#ended !== undefined) return;
       if (!(error instanceof BatonError) || error.reason !== "LOG_FULL") throw error;
-      if (!this.#toldFull) logger.error("the storage is full", { session: this.state.sessionId, reason: error.reason });
+      if (!this.#toldFull) logger.error("the storage is full", { session: sessionId, reason: error.reason });
       this.#toldFull = true;
       this.#answer(this.#sequencer.refused(refuse("LOG_FULL", error.message, storageRetryMs)));
     }
@@ -238,8 +251,7 @@ export class Pipeline {
   /** Records that others put into the log. */
   #follow(records: readonly LogRecord[]): void {
     const published = records.map((record) => {
-      const message = decodeRecord(record);
-      applyRecord(this.state, message, record.payloadHash, this.#context.limits.fileHistory);
+      const message = foldRecord(this.state, record, this.#context.limits.fileHistory);
       return { message, frame: record.frame };
     });
     this.#listener.published(published);

@@ -97,22 +97,24 @@ function isLogged({ payload }: SessionMessage): boolean {
 async function senderOf(relay: Relay, request: PublishRequest, principal: Principal): Promise<Sender> {
   const { sessionId, resumeToken, clientId } = request;
   const { userId } = principal;
+  const user = relay.users.of(userId, relay.now());
   if (resumeToken !== "") {
     const claims = await relay.resumeTokens.open(resumeToken, { sessionId, userId }, relay.now());
+    user.visit(sessionId, relay.now());
     const room = await relay.rooms.open(sessionId);
     if (claims.epoch !== room.state.epoch) throw new BatonError("EPOCH_CHANGED");
     const key = clientKey(userId, claims.clientId);
     const live = room.participantOf(key);
     // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
     const generation = claims.generation === 0 && live?.joinedAsReader === true ? live.generation : claims.generation;
-    const rate = live?.rate ?? relay.rooms.unseenRate(userId);
+    const rate = live?.rate ?? user.unseenRate;
     return { room, identity: { sessionId, userId, clientId: claims.clientId, key }, generation, rate };
   }
   if (!clientIdPattern.test(clientId)) throw new BatonError("CLIENT_ID_INVALID");
   // The call itself counts: it claims and may make a session, and new client ids cost nothing.
-  const rate = relay.rooms.unseenRate(userId);
-  const retryAfterMs = rate.take(relay.now());
-  if (retryAfterMs > 0) throw new BatonError("RATE_LIMITED", undefined, { retryAfterMs });
+  const rate = user.unseenRate;
+  user.assertRate(relay.now(), rate);
+  user.visit(sessionId, relay.now());
   const room = await relay.rooms.open(sessionId);
   const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
   if (!mayWrite(principal.scopes)) return { room, identity, generation: 0, rate };
@@ -124,7 +126,7 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
 
 /** Its stream down lives, and lives on the newer of the two tokens. */
 async function heard(relay: Relay, room: Room, participant: Participant, principal: Principal): Promise<void> {
-  participant.lastHeardMs = relay.now();
+  participant.heard(relay.now());
   if (principal.issuedAtMs <= participant.principal.issuedAtMs) return;
   try {
     checkRotation(participant.principal, principal, room.sessionId);

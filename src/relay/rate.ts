@@ -1,21 +1,26 @@
-/** A token bucket: `burst` at once, `perSecond` in the long run. Time comes in with the call. */
+/**
+ * A token bucket: `burst` at once, `perSecond` in the long run. Time comes in with the call. One that stands under
+ * another takes of both or of neither.
+ */
 export class Rate {
   readonly #perMs: number;
   readonly #burst: number;
+  readonly #under: Rate | undefined;
   #left: number;
   #refused = false;
   #atMs: number;
 
-  constructor(perSecond: number, burst: number, nowMs: number) {
+  constructor(perSecond: number, burst: number, nowMs: number, under?: Rate) {
     this.#perMs = perSecond / 1000;
     this.#burst = burst;
+    this.#under = under;
     this.#left = burst;
     this.#atMs = nowMs;
   }
 
   /** Whether nothing has been taken for so long that it is as a new one. */
   isFull(nowMs: number): boolean {
-    return this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs >= this.#burst;
+    return this.#leftAt(nowMs) >= this.#burst;
   }
 
   /** How long after a refusal there is still none; 0 = there was none, or there is one again. */
@@ -25,19 +30,30 @@ export class Rate {
 
   /** How long there is none; 0 = there is one. */
   freeInMs(nowMs: number): number {
-    const left = this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs;
-    return left >= 1 ? 0 : Math.ceil((1 - left) / this.#perMs);
+    const left = this.#leftAt(nowMs);
+    const own = left >= 1 ? 0 : Math.ceil((1 - left) / this.#perMs);
+    return Math.max(own, this.#under?.freeInMs(nowMs) ?? 0);
   }
 
-  /** Takes one; 0 = taken, otherwise the ms after which there is one. A clock that runs backwards gives nothing. */
+  /** Takes one; 0 = taken, otherwise the ms after which there is one. */
   take(nowMs: number): number {
-    this.#left = Math.min(this.#burst, this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs);
+    this.#refill(nowMs);
+    const waitMs = this.freeInMs(nowMs);
+    this.#refused = waitMs > 0;
+    if (this.#refused) return waitMs;
+    this.#left -= 1;
+    this.#under?.take(nowMs);
+    return 0;
+  }
+
+  /** A clock that runs backwards gives nothing, and takes nothing: it is counted on from what it says now. */
+  #refill(nowMs: number): void {
+    this.#left = this.#leftAt(nowMs);
     this.#atMs = nowMs;
-    this.#refused = this.#left < 1;
-    if (!this.#refused) {
-      this.#left -= 1;
-      return 0;
-    }
-    return Math.ceil((1 - this.#left) / this.#perMs);
+    if (this.#under !== undefined) this.#under.#refill(nowMs);
+  }
+
+  #leftAt(nowMs: number): number {
+    return Math.min(this.#burst, this.#left + Math.max(0, nowMs - this.#atMs) * this.#perMs);
   }
 }

@@ -2,33 +2,35 @@ import type { Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import { concat } from "./concat.ts";
-import { type LogPiece, readFromLog } from "./feed-log.ts";
+import { readFromLog } from "./feed-log.ts";
 import { RingFeed } from "./feed-ring.ts";
 import { ackPayload, countTold, type RelayPayload } from "./payload.ts";
 import { ReaderFrames } from "./reader-frames.ts";
-import type { ReaderSource } from "./reader-source.ts";
+import type { FetchResync, ReaderSource } from "./reader-source.ts";
 import type { Outlet } from "./stream.ts";
 
 /** What it is fed from, and from which record on. Behind each but the last comes the next; a piece of the log, many times. */
 type Feed =
   | { readonly kind: "snapshot"; readonly nextSeq: number; readonly parts: Iterator<Snapshot> }
   | { readonly kind: "log"; readonly nextSeq: number }
-  | { readonly kind: "log-reading"; readonly nextSeq: number }
-  | { readonly kind: "log-read"; readonly nextSeq: number; readonly piece: LogPiece }
+  /** What comes next is being fetched: a piece of the log, or the state in its place. */
+  | { readonly kind: "fetching"; readonly nextSeq: number }
   | { readonly kind: "ring" };
 
-/** Bytes of answers that may wait for a reader that is behind. */
-const maxControlBytes = 256 * 1024;
+/** Bytes of answers that may wait for a reader that is behind: those to a batch of messages, each refused, and more. */
+const maxControlBytes = 128 * 1024;
 
 /**
  * A participant's way down: a read position, and an outlet that says when it can take more. It has no queue of messages:
- * what it has not seen stays where it is, in the ring or in the log, whatever its lag.
+ * what it has not seen stays where it is, in the ring or in the log, whatever its lag. So what one stream holds is what
+ * one write takes, and the answers that wait behind it.
  */
 export class Reader {
   readonly outlet: Outlet;
   readonly #source: ReaderSource;
   readonly #frames: ReaderFrames;
   readonly #ring: RingFeed;
+  readonly #fetchResync: FetchResync;
   readonly #fail: (error: unknown) => void;
   #feed: Feed;
   #control: Uint8Array[] = [];
@@ -39,6 +41,8 @@ export class Reader {
   #blocked = false;
   #ended = false;
   #blockedSinceMs: number | undefined;
+  /** Of the times that are over in which it took nothing. */
+  #blockedMs = 0;
   readonly #now: () => number;
 
   constructor(options: {
@@ -52,6 +56,7 @@ export class Reader {
     readonly snapshot: Iterator<Snapshot> | undefined;
     readonly fromSeq: number;
     readonly now: () => number;
+    readonly fetchResync: FetchResync;
     /** Its log cannot be read. */
     readonly fail: (error: unknown) => void;
   }) {
@@ -61,6 +66,7 @@ export class Reader {
     this.#frames = new ReaderFrames({ form: outlet.form, key, ackFrom, encode: source.encode });
     this.#ring = new RingFeed(source, this.#frames, (frames) => this.#write(frames));
     this.#now = options.now;
+    this.#fetchResync = options.fetchResync;
     this.#fail = options.fail;
     this.#feed =
       snapshot === undefined
@@ -78,9 +84,25 @@ export class Reader {
     return Math.max(this.#blockedSinceMs, this.outlet.tookPieceAtMs ?? 0);
   }
 
+  /** Time in which nothing could be written is not held against it. */
+  forgive(ms: number): void {
+    if (this.#blockedSinceMs !== undefined) this.#blockedSinceMs += ms;
+  }
+
+  /** For how long it took nothing, all in all, up to now. */
+  get blockedMs(): number {
+    const { blockedSinceMs } = this;
+    return this.#blockedMs + (blockedSinceMs === undefined ? 0 : this.#now() - blockedSinceMs);
+  }
+
   /** The last record that it has been told of, or that its snapshot stands for. */
   get toldSeq(): number {
     return this.#nextSeq - 1;
+  }
+
+  /** The oldest of the ring's entries that it may still have to be told of. */
+  get oldestEntry(): number {
+    return this.#ring.oldest;
   }
 
   get #nextSeq(): number {
@@ -176,20 +198,15 @@ export class Reader {
           this.#feed = { kind: "ring" };
           return true;
         }
-        this.#readLog(feed.nextSeq);
+        this.#fetch(feed.nextSeq);
         return false;
-      case "log-reading":
+      case "fetching":
         return false;
-      case "log-read":
-        this.#feed = { kind: "log", nextSeq: feed.piece.nextSeq };
-        this.#source.meters.send("record", feed.piece.nextSeq - feed.nextSeq, feed.piece.bytes.length);
-        this.#write(feed.piece.bytes);
-        return true;
       case "ring":
         if (this.#ring.isAtEnd) return false;
         if (this.#ring.isBehind) {
-          this.#source.meters.stepped("log");
           this.#feed = { kind: "log", nextSeq: this.#ring.nextSeq };
+          this.#source.meters.stepped("log");
         } else {
           this.#ring.follow();
         }
@@ -199,18 +216,38 @@ export class Reader {
     }
   }
 
-  #readLog(nextSeq: number): void {
-    this.#feed = { kind: "log-reading", nextSeq };
-    readFromLog(this.#source, this.#frames, nextSeq).then(
-      (piece) => {
-        // An answer may have been written meanwhile, and the outlet be full: the piece waits its turn.
-        this.#feed = { kind: "log-read", nextSeq, piece };
+  /** The next piece of the log, or, where that is due, the state in place of all that it missed. */
+  #fetch(nextSeq: number): void {
+    this.#feed = { kind: "fetching", nextSeq };
+    this.#fetchNext(nextSeq).then(
+      (write) => {
+        this.#feed = { kind: "log", nextSeq };
+        // An answer may have been written meanwhile, and the outlet be full: nothing is held, it is fetched again.
+        if (!this.#blocked && !this.#ended) write();
         this.pump();
       },
       (error: unknown) => {
         if (!this.#ended) this.#fail(error);
       },
     );
+  }
+
+  async #fetchNext(nextSeq: number): Promise<() => void> {
+    const fetching = this.#fetchResync(nextSeq);
+    const resync = fetching && (await fetching);
+    if (resync !== undefined) {
+      return () => {
+        this.#feed = { kind: "snapshot", parts: resync.parts, nextSeq: resync.nextSeq };
+        this.#source.meters.stepped("resynced");
+        this.#write(this.#source.encode(resync.welcome, this.outlet.form));
+      };
+    }
+    const piece = await readFromLog(this.#source, this.#frames, nextSeq);
+    return () => {
+      this.#feed = { kind: "log", nextSeq: piece.nextSeq };
+      this.#source.meters.send("record", piece.nextSeq - nextSeq, piece.bytes.length);
+      this.#write(piece.bytes);
+    };
   }
 
   /** Whether more may follow. */
@@ -221,6 +258,7 @@ export class Reader {
       this.#blocked = true;
       this.#blockedSinceMs = this.#now();
       void behind.then(() => {
+        this.#blockedMs = this.blockedMs;
         this.#blocked = false;
         this.#blockedSinceMs = undefined;
         this.pump();

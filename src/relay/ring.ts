@@ -74,6 +74,11 @@ export class Ring {
     this.#maxBytes = maxBytes;
   }
 
+  /** Of one entry, on average. */
+  get meanBytes(): number {
+    return this.#bytes / Math.max(1, this.end - this.#first);
+  }
+
   /** The oldest entry that is kept. */
   get first(): number {
     return this.#first;

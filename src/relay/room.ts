@@ -15,6 +15,7 @@ import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
+import type { Users } from "./users.ts";
 import { encodeFrame } from "./wire/envelope.ts";
 
 const logger = getLogger(["baton", "room"]);
@@ -29,10 +30,13 @@ export class Room {
   readonly ring: Ring;
   readonly pipeline: Pipeline;
   readonly participants = new Map<string, Participant>();
+  /** Whether the store has, or had, the session under the room's epoch. */
+  isKept: boolean;
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
-  readonly #ephemerals = new Ephemerals();
+  readonly #users: Users;
+  readonly #ephemerals: Ephemerals;
   readonly #snapshots: SnapshotKeeper;
   readonly #leaveBus: () => void;
   #ended: BatonError | undefined;
@@ -41,11 +45,14 @@ export class Room {
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
-  constructor(context: RelayContext, state: SessionState, first: number) {
+  constructor(context: RelayContext, users: Users, state: SessionState, first: number, isKept: boolean) {
     this.#context = context;
+    this.#users = users;
+    this.isKept = isKept;
     this.sessionId = state.sessionId;
     this.roster = new Roster(context.limits);
     this.ring = new Ring(context.limits.ringBytes);
+    this.#ephemerals = new Ephemerals(context.limits.ringBytes);
     this.pipeline = new Pipeline(context, state, {
       published: (records) => this.#published(records),
       superseded: (key, generation) => this.#supersede(key, generation),
@@ -112,6 +119,7 @@ export class Room {
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
     this.participants.set(participant.streamId, participant);
     this.#byClient.set(key, participant);
+    this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
     this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
   }
@@ -153,6 +161,7 @@ export class Room {
   end(participant: Participant, error?: BatonError): void {
     if (!this.participants.delete(participant.streamId)) return;
     const nowMs = this.#context.now();
+    this.#users.of(participant.identity.userId, nowMs).ended(nowMs, this.sessionId);
     if (this.#byClient.get(participant.key) === participant) {
       this.#byClient.delete(participant.key);
       // A client of the original contract never comes back as the same one: there is nothing to wait for.
@@ -201,10 +210,12 @@ export class Room {
     this.pipeline.end(error);
   }
 
-  /** Forgets the ephemerals that nobody can be behind of, and the claims that were not heard of for long. */
+  /** Forgets the ephemerals that everybody has been told of, and the claims that were not heard of for long. */
   prune(nowMs: number): void {
     this.pipeline.forgetClaims(nowMs);
-    this.#ephemerals.forgetBefore(this.ring.first);
+    let oldest = this.ring.end;
+    for (const { reader } of this.participants.values()) oldest = Math.min(oldest, reader.oldestEntry);
+    this.#ephemerals.forgetBefore(oldest);
   }
 
   /** Into the ring, then to everybody. */

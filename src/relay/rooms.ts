@@ -4,8 +4,8 @@ import { BatonError } from "../session/reasons.ts";
 import { emptyState, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { loadState } from "./load.ts";
-import { Rate } from "./rate.ts";
 import { Room } from "./room.ts";
+import type { Users } from "./users.ts";
 
 const logger = getLogger(["baton", "rooms"]);
 
@@ -14,11 +14,12 @@ export class Rooms {
   readonly #context: RelayContext;
   readonly #rooms = new Map<string, Room>();
   readonly #opening = new Map<string, Promise<Room>>();
-  readonly #unseenRates = new Map<string, Rate>();
+  readonly #users: Users;
   #closing: BatonError | undefined;
 
-  constructor(context: RelayContext) {
+  constructor(context: RelayContext, users: Users) {
     this.#context = context;
+    this.#users = users;
   }
 
   get all(): IterableIterator<Room> {
@@ -57,29 +58,8 @@ export class Rooms {
     if (room?.state.epoch === epoch) room.fail(new BatonError("EPOCH_CHANGED"));
   }
 
-  /** What a user may send by calls that belong to no stream, whatever sessions and clients they name. */
-  unseenRate(userId: string): Rate {
-    const { limits, now } = this.#context;
-    const rate = this.#unseenRates.get(userId) ?? new Rate(limits.messagesPerSecond, limits.messagesBurst, now());
-    this.#unseenRates.set(userId, rate);
-    return rate;
-  }
-
-  /** Streams that a user holds open, and the sessions besides `sessionId` that they are in. */
-  countUser(userId: string, sessionId: string): { readonly streams: number; readonly sessions: number } {
-    let streams = 0;
-    let sessions = 0;
-    for (const room of this.#rooms.values()) {
-      const here = room.count(({ identity }) => identity.userId === userId);
-      streams += here;
-      if (here > 0 && room.sessionId !== sessionId) sessions += 1;
-    }
-    return { streams, sessions };
-  }
-
-  /** Closes rooms that have been empty for long, and those that ended; forgets the rates of those who have been quiet. */
+  /** Closes rooms that have been empty for long, and forgets those that ended. */
   sweep(nowMs: number): void {
-    for (const [userId, rate] of this.#unseenRates) if (rate.isFull(nowMs)) this.#unseenRates.delete(userId);
     for (const [sessionId, room] of this.#rooms) {
       if (room.unusedMs(nowMs) >= this.#context.limits.roomIdleMs) room.fail(new BatonError("DRAIN"));
       if (room.ended !== undefined) this.#rooms.delete(sessionId);
@@ -93,7 +73,7 @@ export class Rooms {
         const state = await this.#fold(sessionId, kept);
         // What was deleted while it was read would stand for the history that came after it.
         if ((await this.#context.log.describe(sessionId))?.epoch !== kept?.epoch) continue;
-        const room = new Room(this.#context, state, kept?.first ?? 1);
+        const room = new Room(this.#context, this.#users, state, kept?.first ?? 1, kept !== undefined);
         this.#rooms.set(sessionId, room);
         return room;
       }

@@ -1,6 +1,8 @@
 import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
+import type { OpenBackup } from "../durable/store-backup.ts";
 import { CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
+import { createBackupRoute } from "./admin/backup.ts";
 import { registerAdmin } from "./admin/service.ts";
 import { registerStandardServices } from "./grpc/standard-services.ts";
 import { getSnapshot, readLog } from "./log-streams.ts";
@@ -16,17 +18,26 @@ import { createStreamEndpoint } from "./wire/stream-handler.ts";
 
 const logger = getLogger(["baton", "relay"]);
 
+/** What health and reflection are asked for are names. Whoever asks has no token, and what is asked is told again. */
+const maxNameBytes = 4 * 1024;
+
 /** How long an ended stream waits for a peer that is behind. */
 const endGraceMs = 2_000;
 
 export type RelayRoutes = Hono<{ Bindings: WireBindings }>;
 
 /** Every method that the relay serves, behind the guard of origins. */
-export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOrigins: readonly string[]): RelayRoutes {
+export function createRoutes(
+  relay: Relay,
+  readiness: ReadinessState,
+  allowedOrigins: readonly string[],
+  openBackup: OpenBackup | undefined,
+): RelayRoutes {
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
-  const options = { maxMessageBytes: relay.limits.messageBytes, report };
+  const { messageBytes: maxMessageBytes, firstMessageMs } = relay.limits;
+  const options = { maxMessageBytes, firstMessageMs, report };
   const streamOptions = { ...options, endGraceMs };
   const { method } = CodeReviewService;
   const endpoints = [
@@ -41,11 +52,12 @@ export function createRoutes(relay: Relay, readiness: ReadinessState, allowedOri
   ];
   const services = [...new Set(endpoints.map((endpoint) => endpoint.method.parent))];
   const standard = createHandlerEndpoints(
-    (router) => registerStandardServices(router, { readiness, services }),
-    options,
+    (router) => registerStandardServices(router, { readiness, services, defer: relay.defer }),
+    { ...options, maxMessageBytes: maxNameBytes },
   );
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))
+    .route("/", createBackupRoute(relay, openBackup))
     .route("/", createWireRoutes([...endpoints, ...standard]));
 }
 

@@ -186,7 +186,7 @@ function leave({ room, participant }: Joined, signal: AbortSignal): void {
 }
 
 function hear(relay: Relay, participant: Participant, bytes: number): void {
-  participant.lastHeardMs = relay.now();
+  participant.heard(relay.now());
   participant.receivedBytes += bytes;
 }
 

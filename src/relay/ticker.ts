@@ -1,9 +1,13 @@
+import { getLogger } from "@logtape/logtape";
 import { GoAway_Reason as GoAwayReason, TokenStatus_State as TokenState } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { endRevoked } from "./end-streams.ts";
 import type { Participant } from "./participant.ts";
 import type { Relay } from "./relay.ts";
+import type { Room } from "./room.ts";
 import { tokenStatus } from "./rotate.ts";
+
+const logger = getLogger(["baton", "relay"]);
 
 /** How exact the relay's times are. */
 export const tickMs = 200;
@@ -15,21 +19,62 @@ const splitSilenceFactor = 10;
 /** What a client has to come back after it was told that its stream is old. */
 const ageGraceMs = 5_000;
 
-/** Everything that happens because time has passed. */
+/** A tick that comes later than this was not late: the process stood still. */
+const standstillMs = 1_000;
+
+/** Makes the function that is called every `tickMs`: everything that happens because time has passed. Never throws. */
+export function createTicker(relay: Relay): () => void {
+  // Of the monotonic clock: one that is set to another time is no standstill.
+  let lastMs = performance.now();
+  return () => {
+    const sinceMs = performance.now() - lastMs;
+    lastMs += sinceMs;
+    if (sinceMs > standstillMs) forgiveStandstill(relay, sinceMs);
+    tick(relay);
+  };
+}
+
+/** Everything that happens because time has passed, once. */
 export function tick(relay: Relay): void {
   const nowMs = relay.now();
   if (relay.revocations.isDue(nowMs)) void followRevocations(relay);
+  if (relay.retention.isDue(nowMs)) void relay.retention.sweep(nowMs);
   for (const room of relay.rooms.all) {
-    room.expire(nowMs);
-    for (const participant of [...room.participants.values()]) {
-      const ends = endOf(relay, participant, nowMs);
-      if (ends !== undefined) room.end(participant, new BatonError(ends));
-      else remind(relay, participant, nowMs);
+    try {
+      tickRoom(relay, room, nowMs);
+    } catch (error) {
+      // A fault in what is done for one session is that session's alone: it ends, and starts again from its log.
+      logger.error("a room failed", {
+        session: room.sessionId,
+        error: error instanceof Error ? error.name : "unknown",
+      });
+      room.fail(new BatonError("INTERNAL", undefined, { cause: error }));
     }
-    room.tell(room.roster.tick(nowMs));
-    room.prune(nowMs);
   }
   relay.rooms.sweep(nowMs);
+  relay.users.sweep(nowMs);
+}
+
+function tickRoom(relay: Relay, room: Room, nowMs: number): void {
+  room.expire(nowMs);
+  for (const participant of [...room.participants.values()]) {
+    const ends = endOf(relay, participant, nowMs);
+    if (ends !== undefined) room.end(participant, new BatonError(ends));
+    else remind(relay, participant, nowMs);
+  }
+  room.tell(room.roster.tick(nowMs));
+  room.prune(nowMs);
+}
+
+/**
+ * Where the process stood still (it was stopped, starved, or a call took long), nobody could be heard, and nothing
+ * written: that time is held against nobody. What came meanwhile is read right after the first tick.
+ */
+function forgiveStandstill({ rooms }: Relay, stoodMs: number): void {
+  logger.warn("the process stood still", { ms: Math.round(stoodMs) });
+  for (const { participants } of rooms.all) {
+    for (const participant of participants.values()) participant.forgive(stoodMs);
+  }
 }
 
 /** Reads what was revoked elsewhere, and ends the streams that live on it. Never rejects. */
@@ -41,13 +86,12 @@ function endOf({ limits }: Relay, participant: Participant, nowMs: number) {
   const { reader, carriage, dialect } = participant;
   if (participant.endsAtMs !== undefined && nowMs >= participant.endsAtMs) return "MAX_STREAM_AGE";
   const { blockedSinceMs } = reader;
-  // A heartbeat that waits behind what it has not read is not held against it.
   if (blockedSinceMs !== undefined) return nowMs - blockedSinceMs >= limits.slowReaderMs ? "SLOW_CONSUMER" : undefined;
   // It has no answer to a heartbeat: whether it lives, its transport has to say.
   if (dialect === "original") return undefined;
   const { heartbeatMs } = limits;
   const silentMs = carriage === "bidi" ? heartbeatMs + silenceSlackMs : heartbeatMs * splitSilenceFactor;
-  return nowMs - participant.lastHeardMs >= silentMs ? "CLIENT_SILENT" : undefined;
+  return participant.silentMs(nowMs) >= silentMs ? "CLIENT_SILENT" : undefined;
 }
 
 function remind({ limits }: Relay, participant: Participant, nowMs: number): void {

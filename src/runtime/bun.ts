@@ -1,13 +1,12 @@
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { openBunBody } from "./bun-body.ts";
+import { headerListBytes } from "./header-bytes.ts";
 import { type RunningServer, type ServeOptions, startErrorFrom } from "./server.ts";
-
-export type ServeBunOptions = Omit<ServeOptions, "limits">;
 
 const bindings: WireBindings = { openBody: openBunBody };
 
 /** HTTP/1.1 and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
-export function serveBun(options: ServeBunOptions): RunningServer {
+export function serveBun(options: ServeOptions): RunningServer {
   const server = listen(options);
   return {
     url: server.url.origin,
@@ -19,16 +18,24 @@ export function serveBun(options: ServeBunOptions): RunningServer {
   };
 }
 
-function listen({ host, port, tls, fetch }: ServeBunOptions): Bun.Server<undefined> {
+/** The longest idle timeout that Bun takes. */
+const maxIdleSeconds = 255;
+
+function listen({ host, port, tls, limits, fetch }: ServeOptions): Bun.Server<undefined> {
   try {
     return Bun.serve({
       hostname: host,
       port,
-      fetch: (request) => fetch(request, bindings),
+      fetch(request, server) {
+        if (headerListBytes(request.headers) > limits.headerBytes) return new Response(null, { status: 431 });
+        // A quiet stream is no dead one, and neither what is sent on it nor HTTP/2 PING counts: it has heartbeats of its
+        // own. The connection is timed again when its last stream has ended (over HTTP/1.1 it is not: Bun 1.4.5).
+        if (isStream(request.headers)) server.timeout(request, 0);
+        return fetch(request, bindings);
+      },
       ...(tls && { tls }),
       http2: true,
-      // A quiet stream is no dead one, and Bun does not count HTTP/2 PING: streams have heartbeats of their own.
-      idleTimeout: 0,
+      idleTimeout: Math.min(Math.ceil(limits.connectionIdleMs / 1000), maxIdleSeconds),
       // Bun's 128 MiB would end a long stream; each message is bounded where it is read.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       // No error pages. This alone would also let a second relay listen on the same port, in silence (Bun 1.4.5): hence
@@ -41,4 +48,9 @@ function listen({ host, port, tls, fetch }: ServeBunOptions): Bun.Server<undefin
   } catch (error) {
     throw startErrorFrom(error, `${host}:${port}`);
   }
+}
+
+/** By its content type: only Connect speaks of one message otherwise. */
+function isStream(headers: Headers): boolean {
+  return /^application\/(?:connect\+|grpc)/i.test(headers.get("content-type") ?? "");
 }

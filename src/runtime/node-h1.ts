@@ -4,14 +4,11 @@ import type { ConnectionServer } from "./node-connections.ts";
 import { type Exchange, serveExchange } from "./node-exchange.ts";
 import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
-/** Longer than load balancers keep a quiet connection, 60 s: who closes it first should not be the one who is asked. */
-const keepAliveMs = 75_000;
-
 /** How long a client that is still sending has to take an answer that came early, before its connection is cut. */
 const lingerMs = 1_000;
 
 export function createH1Server(
-  { headerBytes, firstMessageMs }: ConnectionLimits,
+  { headerBytes, firstMessageMs, connectionIdleMs }: ConnectionLimits,
   fetch: FetchHandler,
 ): ConnectionServer {
   const server = createServer({
@@ -21,15 +18,22 @@ export function createH1Server(
     connectionsCheckingInterval: Math.min(firstMessageMs, 1_000),
     // A request's body is a stream, and may be quiet.
     requestTimeout: 0,
-    keepAliveTimeout: keepAliveMs,
+    keepAliveTimeout: connectionIdleMs,
   });
-  /** Of connections whose first request is still to come. Bun has no time limit for it. */
-  const heads = new WeakMap<Socket, NodeJS.Timeout>();
+  /** What a connection is waited for. Bun has no time limit, neither for its first request nor for the next one. */
+  const quiet = new WeakMap<Socket, { open: number; timer: NodeJS.Timeout }>();
   let isDraining = false;
   server.on("request", (request, response) => {
-    clearTimeout(heads.get(request.socket));
+    const { socket } = request;
+    const present = quiet.get(socket);
+    clearTimeout(present?.timer);
+    if (!isPlain(request)) return void response.writeHead(400, { connection: "close" }).end();
+    if (present !== undefined) present.open += 1;
     response.on("finish", () => {
-      if (isDraining || !request.complete) end(request);
+      if (isDraining || !request.complete) return end(request);
+      if (present === undefined) return;
+      present.open -= 1;
+      if (present.open === 0) present.timer = setTimeout(() => socket.destroy(), connectionIdleMs);
     });
     void serveExchange(createExchange(request, response), fetch);
   });
@@ -37,9 +41,9 @@ export function createH1Server(
   server.emit("listening");
   return {
     take(socket) {
-      const timer = setTimeout(() => socket.destroy(), firstMessageMs);
-      heads.set(socket, timer);
-      socket.once("close", () => clearTimeout(timer));
+      const state = { open: 0, timer: setTimeout(() => socket.destroy(), firstMessageMs) };
+      quiet.set(socket, state);
+      socket.once("close", () => clearTimeout(state.timer));
       server.emit("connection", socket);
     },
     drain() {
@@ -47,6 +51,19 @@ export function createH1Server(
       server.close();
     },
   };
+}
+
+/** What ends a host within a URL, or stands before one: behind it a host that is none would go on as a path. */
+const notInHost = /[/?#@\\]/;
+
+/**
+ * Whether everybody on its way reads alike whom a request is for and where it ends. The parsers of Node and Bun let pass
+ * a host that is none or stands twice; Node's, chunks in HTTP/1.0 (RFC 9112, 3.2 and 6.1).
+ */
+function isPlain({ rawHeaders, headers, httpVersion }: IncomingMessage): boolean {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+  if (hosts !== 1 || !headers.host || notInHost.test(headers.host)) return false;
+  return httpVersion !== "1.0" || headers["transfer-encoding"] === undefined;
 }
 
 function end({ socket }: IncomingMessage): void {
@@ -60,8 +77,7 @@ function createExchange(request: IncomingMessage, response: ServerResponse): Exc
   const scheme = "encrypted" in socket ? "https" : "http";
   return {
     method,
-    // Without a host there is no URL: Node refuses such a request itself, Bun does not.
-    url: url.startsWith("/") && headers.host !== undefined ? `${scheme}://${headers.host}${url}` : url,
+    url: url.startsWith("/") ? `${scheme}://${headers.host}${url}` : url,
     headers,
     incoming: request,
     outgoing: response,

@@ -5,13 +5,14 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
+import { headerListBytes } from "./header-bytes.ts";
 import type { ConnectionServer } from "./node-connections.ts";
 import { type Exchange, serveExchange } from "./node-exchange.ts";
 import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
 /** Over HTTP/2's own streams: the classes that make them look like HTTP/1.1 cost more. */
 export function createH2Server(
-  { headerBytes, streamsPerConnection }: ConnectionLimits,
+  { headerBytes, streamsPerConnection, firstMessageMs, connectionIdleMs }: ConnectionLimits,
   fetch: FetchHandler,
 ): ConnectionServer {
   const server = createServer({
@@ -20,14 +21,19 @@ export function createH2Server(
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+    // Later it may be quiet: a client keeps it for its next call.
+    const timer = setTimeout(() => session.destroy(), firstMessageMs);
+    session.once("stream", () => clearTimeout(timer));
+    session.on("close", () => {
+      clearTimeout(timer);
+      sessions.delete(session);
+    });
     session.on("error", () => undefined);
+    closeWhenIdle(session, connectionIdleMs);
   });
-  // A connection that speaks something else, or breaks the protocol, is closed by its session.
-  server.on("sessionError", () => undefined);
   server.on("stream", (stream: ServerHttp2Stream, headers) => {
     // Node looks at twice as much and more before the client has acknowledged the setting.
-    const isTooLarge = listBytes(headers) > headerBytes;
+    const isTooLarge = headerListBytes(Object.entries(headers)) > headerBytes;
     void serveExchange(createExchange(stream, headers), isTooLarge ? refuseHeaders : fetch);
   });
   return {
@@ -40,11 +46,29 @@ export function createH2Server(
 
 const refuseHeaders = () => new Response(null, { status: 431 });
 
-/** The size of a header list as HTTP/2 counts it (RFC 9113, 6.5.2). */
-function listBytes(headers: IncomingHttpHeaders): number {
-  let bytes = 0;
-  for (const [name, value = ""] of Object.entries(headers)) bytes += name.length + String(value).length + 32;
-  return bytes;
+/** How long a connection that is to close may take, before it is cut: its client may be gone. */
+const lingerMs = 1_000;
+
+/** Its streams are watched by whoever serves them; what is left of a client that vanished is the connection. */
+function closeWhenIdle(session: ServerHttp2Session, idleMs: number): void {
+  let open = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const watch = () => {
+    timer = setTimeout(() => {
+      session.close();
+      timer = setTimeout(() => session.destroy(), lingerMs);
+    }, idleMs);
+  };
+  watch();
+  session.on("stream", (stream: ServerHttp2Stream) => {
+    clearTimeout(timer);
+    open += 1;
+    stream.once("close", () => {
+      open -= 1;
+      if (open === 0 && !session.closed) watch();
+    });
+  });
+  session.once("close", () => clearTimeout(timer));
 }
 
 function createExchange(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Exchange {

@@ -10,8 +10,11 @@ export interface TlsIdentity {
 
 export type FetchHandler = (request: Request, bindings: WireBindings) => Response | Promise<Response>;
 
-/** What one connection may cost. Bun's own listener has limits of its own, which cannot be set. */
-export type ConnectionLimits = Pick<Limits, "headerBytes" | "streamsPerConnection" | "firstMessageMs">;
+/** What one connection may cost. Bun's own listener heeds `headerBytes`, up to its own 16 KiB, and `connectionIdleMs`. */
+export type ConnectionLimits = Pick<
+  Limits,
+  "headerBytes" | "streamsPerConnection" | "firstMessageMs" | "connectionIdleMs"
+>;
 
 export interface ServeOptions {
   readonly host: string;

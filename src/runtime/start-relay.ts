@@ -3,9 +3,11 @@ import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
 import { createLocalBus } from "../durable/bus-local.ts";
+import { withBreaker } from "../durable/log-breaker.ts";
 import { createMemoryLog } from "../durable/log-memory.ts";
 import { openSqliteLog } from "../durable/log-sqlite.ts";
 import type { SessionLog } from "../durable/session-log.ts";
+import type { OpenBackup } from "../durable/store-backup.ts";
 import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes } from "../relay/health.ts";
 import { createMetricsRoutes, type MetricsAccess } from "../relay/metrics/routes.ts";
@@ -58,13 +60,17 @@ export interface StartedRelay {
   close(): Promise<void>;
 }
 
+/** Of the log, in the data folder. */
+export const databaseName = "baton.sqlite";
+
 /** What is left of the drain's time for connections to close in, once their streams have ended. */
 const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   const { host, port, grpcPort, tls, dataDir, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
-  const log = await openLog(config);
+  const opened = await openLog(config);
+  const log = withBreaker(opened.log);
   const servers: RunningServer[] = [];
   try {
     const running = await createRelay({
@@ -79,6 +85,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       audience,
       allowedOrigins,
       resumeSecret,
+      openBackup: opened.openBackup,
       facts: {
         build: { version: readVersion(), runtime: runtimeTitle },
         ...(config.log === "sqlite" && { logFileBytes: () => logFileBytes(databasePath(dataDir)) }),
@@ -116,19 +123,21 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   }
 }
 
-const databasePath = (dataDir: string) => join(dataDir, "baton.sqlite");
+const databasePath = (dataDir: string) => join(dataDir, databaseName);
 
 function metricsAccess({ host, metricsToken }: RelayConfig): MetricsAccess {
   if (metricsToken !== undefined) return { kind: "token", token: metricsToken };
   return { kind: isLoopback(host) ? "open" : "closed" };
 }
 
-async function openLog({ log, dataDir }: RelayConfig): Promise<SessionLog> {
+async function openLog({ log, dataDir }: RelayConfig): Promise<{ log: SessionLog; openBackup?: OpenBackup }> {
   switch (log) {
     case "memory":
-      return createMemoryLog(Date.now);
-    case "sqlite":
-      return await openSqliteLog({ path: databasePath(dataDir), now: Date.now });
+      return { log: createMemoryLog(Date.now) };
+    case "sqlite": {
+      const sqlite = await openSqliteLog({ path: databasePath(dataDir), now: Date.now });
+      return { log: sqlite, openBackup: sqlite.openBackup };
+    }
     default:
       return assertNever(log);
   }

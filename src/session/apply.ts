@@ -34,7 +34,8 @@ export function applyRecord(
 export function putLogged(state: SessionState, message: SessionMessage, payloadHash: number, version: number): void {
   const seq = Number(message.seq);
   state.head = seq;
-  if (message.payload.case !== "custom") state.hasDocument = true;
+  if (message.payload.case === "custom") state.lastCustomSeq = seq;
+  else state.hasDocument = true;
   noteLogged(state, message.userId, message.clientId, {
     clientSeq: Number(message.clientSeq),
     seq,

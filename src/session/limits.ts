@@ -29,7 +29,9 @@ export const defaultLimits = {
   streamsPerConnection: 100,
   /** Request headers. A JWT of the size allowed fits twice. */
   headerBytes: 16 * 1024,
-  /** How long an opened stream may be silent before its first message. */
+  /** How long a connection may stay on which no stream is open: longer than load balancers keep one, 60 s. */
+  connectionIdleMs: 75_000,
+  /** How long an opened stream may be silent before its first message, and a call's one message may take to come. */
   firstMessageMs: 10_000,
   /** A JWT's text. */
   tokenBytes: 8 * 1024,
@@ -63,9 +65,13 @@ export const defaultLimits = {
   clientTtlMs: 48 * 60 * 60 * 1000,
   /** How long a room with nobody in it stays in memory. */
   roomIdleMs: 60_000,
+  /** Joins under way at once on one instance, each of which claims, folds and signs: the others wait in line. */
+  joins: 32,
+  /** Joins that wait in line on one instance. Who comes beyond is told when to come back. */
+  joinsWaiting: 1_000,
   /** Streams that one user may hold open at once on one instance. */
   userStreams: 64,
-  /** Sessions that one user may be in at once on one instance. */
+  /** Sessions that one user may be in at once on one instance, or has been in for as long as a room is kept. */
   userSessions: 256,
 };
 

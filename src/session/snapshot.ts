@@ -34,6 +34,7 @@ export function encodeSnapshot(state: SessionState, nowMs: number, limits: Limit
         .map((file) => ({ filePath: file.path, version: file.version })),
       clients: rememberedClients(state, nowMs, limits).map(encodeClient),
       hasDocument: state.hasDocument,
+      lastCustomSeq: BigInt(state.lastCustomSeq),
     }),
   );
 }
@@ -63,6 +64,7 @@ export function decodeSnapshot(sessionId: string, bytes: Uint8Array): SessionSta
   const state = emptyState(sessionId, snapshot.epoch);
   state.head = Number(snapshot.seq);
   state.hasDocument = stored.hasDocument;
+  state.lastCustomSeq = Number(stored.lastCustomSeq ?? snapshot.seq);
   putFiles(state, stored, snapshot);
   for (const comment of snapshot.comments) putStoredComment(state, comment);
   for (const client of stored.clients) {

@@ -53,6 +53,8 @@ export interface SessionState {
   units: number;
   /** Whether anything but `custom` was logged. */
   hasDocument: boolean;
+  /** The last record that is a `custom` message, which no snapshot tells of; 0 = there is none. */
+  lastCustomSeq: number;
 }
 
 export function emptyState(sessionId: string, epoch: string): SessionState {
@@ -66,6 +68,7 @@ export function emptyState(sessionId: string, epoch: string): SessionState {
     fileCount: 0,
     units: 0,
     hasDocument: false,
+    lastCustomSeq: 0,
   };
 }
 
@@ -78,8 +81,8 @@ export function mergeState(state: SessionState, fork: SessionState): void {
   fork.files.merge();
   fork.comments.merge();
   fork.clients.merge();
-  const { epoch, head, fileCount, units, hasDocument } = fork;
-  Object.assign(state, { epoch, head, fileCount, units, hasDocument });
+  const { epoch, head, fileCount, units, hasDocument, lastCustomSeq } = fork;
+  Object.assign(state, { epoch, head, fileCount, units, hasDocument, lastCustomSeq });
 }
 
 /** A client's key: a client id has no slash, so the two cannot run into each other. */

@@ -92,6 +92,8 @@ export interface Answer {
   readonly headers: Headers;
   /** The whole body, as text: what a test looks through for what must not be there. */
   readonly text: string;
+  /** Of the whole body; its text may be shorter or longer, by what the bytes of a time happen to look like. */
+  readonly bytes: number;
   /** The messages in the body, undecoded. */
   readonly messages: readonly Uint8Array[];
   /** How the call ended; undefined: OK. */
@@ -183,7 +185,7 @@ function readAnswer(way: Way, unary: boolean, received: http2.IncomingHttpHeader
   );
   const headers = new Headers(plain);
   const status = Number(received[":status"]);
-  const answer = { status, headers, text: new TextDecoder().decode(body) };
+  const answer = { status, headers, text: new TextDecoder().decode(body), bytes: body.length };
   const enveloped = way.protocol !== "connect" || (!unary && status === 200);
   const frames = enveloped ? splitFrames(body) : [];
   const framed = frames.filter(({ flags }) => flags === 0).map(({ data }) => data);

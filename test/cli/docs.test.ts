@@ -65,6 +65,22 @@ describe("the commands that the docs show", () => {
     }
   });
 
+  test("EX7 a variable of the relay's prefix that an example names is one of the relay's", () => {
+    const known = new Set<string>(variableNames);
+    const files = readdirSync(join(repository, "examples"), { recursive: true, withFileTypes: true }).filter((entry) =>
+      entry.isFile(),
+    );
+    const named = files.flatMap(({ parentPath, name }) => [
+      ...readFileSync(join(parentPath, name), "utf8").matchAll(/\bBATON_[A-Z_]*[A-Z]\b/g),
+    ]);
+    const names = named.map(([name]) => name);
+    assert.ok(names.includes("BATON_JWT_PUBLIC_KEY"));
+    assert.deepEqual(
+      names.filter((name) => !known.has(name)),
+      [],
+    );
+  });
+
   test("EX6 files that are run are there, and are run by a test", () => {
     const files = all(/\b(?:sh|bun|node) (examples\/[\w./-]+)/g);
     assert.ok(files.length >= 7, files.join());

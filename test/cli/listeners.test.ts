@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -7,6 +7,7 @@ import { credentials } from "@grpc/grpc-js";
 import { describeConfig } from "../../src/cli/command-check.ts";
 import { type ConfigFlags, type Environment, readConfig } from "../../src/cli/config.ts";
 import { describeFaults } from "../../src/cli/config-faults.ts";
+import { findCertificateFault } from "../../src/cli/tls-settings.ts";
 import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { openGrpcClient, openGrpcStream } from "../support/grpc-js.ts";
 import { createBench, repository } from "./run-baton.ts";
@@ -71,6 +72,16 @@ describe("the settings of the listeners", () => {
   test("LS9 a certificate that has expired is refused, with the day", async () => {
     const faults = await faultsOf({ BATON_TLS_CERT: tlsFile("expired.pem"), BATON_TLS_KEY: key });
     assert.equal(faults, "BATON_TLS_CERT: has expired, on 2020-01-02; put a new certificate in its place");
+  });
+
+  test("LS9 a certificate is good from its first second to its last", () => {
+    const pem = readFileSync(tlsFile("expired.pem"), "utf8");
+    const at = (time: string) =>
+      findCertificateFault({ path: "", pem, certificate: new X509Certificate(pem) }, Date.parse(time));
+    assert.match(at("2019-12-31T23:59:59Z") ?? "", /^is not valid before 2020-01-01; /);
+    assert.equal(at("2020-01-01T00:00:00Z"), undefined);
+    assert.equal(at("2020-01-02T00:00:00Z"), undefined);
+    assert.match(at("2020-01-02T00:00:01Z") ?? "", /^has expired, on 2020-01-02; /);
   });
 
   test("LS9 what is no certificate, or no key, is refused, and nothing of it is repeated", async () => {

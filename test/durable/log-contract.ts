@@ -574,6 +574,22 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.equal(await log.delete("s"), "");
     });
 
+    test("LG38 a deletion that is bound to a session untouched since then leaves what was claimed or appended to", async () => {
+      const log = await freshLog();
+      const claim = await fill(log, "s", 1);
+      const { lastActivityMs = 0 } = (await log.describe("s")) ?? {};
+      assert.equal(await log.delete("s", lastActivityMs), "");
+      assert.equal(await log.delete("s", 0), "");
+      assert.equal((await log.describe("s"))?.head, 1);
+      const writers = [writerOf(alice, claim, 2)];
+      const batch = { epoch: claim.epoch, expectedHead: 1, records: recordsAfter(1, 1), writers };
+      assert.equal((await log.append("s", batch)).kind, "appended");
+      assert.equal(await log.delete("nowhere", lastActivityMs + 1), "");
+      const later = ((await log.describe("s"))?.lastActivityMs ?? 0) + 1;
+      assert.equal(await log.delete("s", later), epochOf("s"));
+      assert.equal(await log.describe("s"), undefined);
+    });
+
     test("LG34 revocations are read in the order in which they came, from a place on, and stay", async () => {
       const { log, reopen } = await openLog();
       assert.deepEqual(await log.revocations(0, 10), []);

@@ -175,6 +175,42 @@ describe("SQLite log and its files", () => {
     remove();
   });
 
+  test("LG38 a damaged session is not deleted by its age", async () => {
+    const { path, remove } = makeFolder();
+    let log = await open(path);
+    await fill(log, "a", 150);
+    await log.close();
+    flip(path, "segments", "a");
+    log = await open(path);
+    await rejectsWith(log.read("a", 1, 10, everything), "LOG_DAMAGED");
+    assert.equal(await log.delete("a", everything), "");
+    assert.notEqual(await log.describe("a"), undefined);
+    assert.equal(await log.delete("a"), epochOf("a"));
+    await log.close();
+    remove();
+  });
+
+  test("LG16 what is acked is synced: a power cut takes nothing of it", async () => {
+    const { path, remove } = makeFolder();
+    const opened: SqlConnection[] = [];
+    const watched = {
+      ...driver,
+      open(file: string) {
+        const db = driver.open(file);
+        opened.push(db);
+        return db;
+      },
+    };
+    const log = await openSqliteLog({ path, now: Date.now, driver: watched });
+    // 2 is FULL: in WAL mode each commit is synced.
+    assert.deepEqual(
+      opened.map((db) => integerOf(db.prepare("PRAGMA synchronous").get() ?? {}, "synchronous")),
+      [2],
+    );
+    await log.close();
+    remove();
+  });
+
   test("LG11 of a deleted session nothing stays in the file", async () => {
     const { path, remove } = makeFolder();
     const log = await open(path);

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { z } from "zod";
 import { runtimes } from "../support/runtimes.ts";
 import { installPackage, repository } from "./install.ts";
 
@@ -101,6 +102,22 @@ describe("the package", () => {
       assert.equal(status, 0, stdout);
     });
   }
+
+  test("PK4 each package that it imports is one of its dependencies", () => {
+    const { dependencies } = z
+      .object({ dependencies: z.record(z.string(), z.string()) })
+      .parse(JSON.parse(own("package.json")));
+    const imported = project.files
+      .filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))
+      .flatMap((name) => [
+        ...readFileSync(join(project.installed, name), "utf8").matchAll(/(?:from |import\()"([^".][^"]*)"/g),
+      ])
+      .map(([, specifier = ""]) => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? "")
+      .filter((name) => !/^(node|bun):/.test(name));
+    assert.ok(new Set(imported).size > 5);
+    // Bun is what the launcher starts.
+    assert.deepEqual([...new Set(imported), "bun"].sort(), Object.keys(dependencies).sort());
+  });
 
   for (const [name, path] of Object.entries(runtimes)) {
     test(`PK4 the program starts a relay, edits in it and mounts another, on ${name}`, () => {

@@ -56,6 +56,25 @@ describe("DeleteSession", () => {
     }
   });
 
+  test("AD7 an instance that was not told, and has seen no record, does not begin the old epoch anew", async () => {
+    const two = await startTwo({ shareBus: false });
+    try {
+      const there = await two.there.join({ clientId: "t" });
+      const { epoch } = await there.take("welcome");
+      const here = await two.here.join({ as: "bob", clientId: "h" });
+      const { resumeToken } = await here.take("welcome");
+      await say(here, 3);
+      await remove(two.here);
+      const next = await two.there.join({ as: "carol", clientId: "c" });
+      assert.notEqual((await next.take("welcome")).epoch, epoch);
+      await say(next, 5);
+      const back = await two.here.join({ as: "bob", resumeToken, lastSeq: 3n });
+      assert.equal((await back.take("welcome")).outcome, Outcome.RESYNCED);
+    } finally {
+      await two.stop();
+    }
+  });
+
   test("AD7 an instance that was not told finds it at its next write", async () => {
     const two = await startTwo({ shareBus: false });
     try {

@@ -8,6 +8,7 @@ import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionBus } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import type { OpenBackup } from "../../src/durable/store-backup.ts";
 import {
   AdminService,
   CodeReviewService,
@@ -46,8 +47,11 @@ export interface RelaySetup {
   readonly log?: SessionLog;
   readonly bus?: SessionBus;
   readonly allowedOrigins?: readonly string[];
+  readonly openBackup?: OpenBackup;
   /** In place of the secret of the tests, which `token` signs with. */
   readonly keys?: KeySource;
+  /** Its clock stands still but for `advance`: what happens at a limit can be told from what happens just before it. */
+  readonly isClockStill?: boolean;
   /** Default: what the runtime carries streams best with. */
   readonly listener?: "node:http2" | undefined;
 }
@@ -55,7 +59,8 @@ export interface RelaySetup {
 /** A real relay on a real port, with a clock that a test can move. */
 export async function startRelay(options: RelaySetup = {}) {
   let clockMs = 0;
-  const now = () => Date.now() + clockMs;
+  const startedMs = Date.now();
+  const now = () => (options.isClockStill === true ? startedMs : Date.now()) + clockMs;
   const log = options.log ?? createMemoryLog(now);
   const limits = { ...defaultLimits, ...options.limits };
   const imported = await importSecret(secret);
@@ -70,6 +75,7 @@ export async function startRelay(options: RelaySetup = {}) {
     defer: (run) => void setImmediate(run),
     keys: options.keys ?? createKeySet(imported.keys),
     allowedOrigins: options.allowedOrigins,
+    openBackup: options.openBackup,
   });
   const fetch: FetchHandler = (request, bindings) => routes.fetch(request, bindings);
   const listen = { host: "127.0.0.1", port: 0, limits, fetch };

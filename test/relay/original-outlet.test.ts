@@ -7,6 +7,7 @@ import { OriginalOutlet } from "../../src/relay/original-outlet.ts";
 import { Reader } from "../../src/relay/reader.ts";
 import { Ring } from "../../src/relay/ring.ts";
 import type { FrameForm, Outlet } from "../../src/relay/stream.ts";
+import { createTurns } from "../../src/relay/turns.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { createEnvelopeReader } from "../../src/relay/wire/envelope-reader.ts";
 import { OriginalView } from "../../src/session/original/view.ts";
@@ -120,6 +121,7 @@ describe("the way down to a client of the original contract", () => {
       snapshot: undefined,
       fromSeq: 2,
       now: () => clockMs,
+      fetchResync: () => undefined,
       fail: (error) => assert.fail(String(error)),
     });
     reader.welcome({ case: "welcome", value: {} });
@@ -169,6 +171,26 @@ describe("the way down to a client of the original contract", () => {
     await done;
     assert.equal(peer.writes.length, written + 1);
     assert.equal(peer.lines().length, 50_002);
+  });
+
+  test("OC18 of all that is told at once, one piece is made in a turn", async () => {
+    const inTurn = createTurns(defer);
+    const peers = Array.from({ length: 20 }, () => new Peer(false));
+    const outlets = peers.map(
+      (peer) => new OriginalOutlet(peer, new OriginalView("me", "mine"), { now: () => 0, defer: inTurn }),
+    );
+    const written = () => peers.reduce((sum, { writes }) => sum + writes.length, 0);
+    const dones = outlets.map((outlet) => outlet.write(insert(1, many.join("\n"))));
+    assert.equal(written(), peers.length);
+    let isDone = false;
+    void Promise.all(dones).then(() => {
+      isDone = true;
+    });
+    for (let before = written(); !isDone; before = written()) {
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.ok(written() - before <= 1, `${written() - before} pieces in one turn`);
+    }
+    for (const peer of peers) assert.deepEqual(peer.lines(), many);
   });
 
   test("OC16 an end stops it where it is", async () => {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import net from "node:net";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { type Stream, startRelay, type TestRelay } from "./harness.ts";
+import { StoppedReader } from "./stopped-reader.ts";
 
 let relay: TestRelay;
 beforeEach(async () => {
@@ -11,39 +13,10 @@ beforeEach(async () => {
 });
 afterEach(() => relay.stop());
 
-/** A participant that has joined over HTTP/1.1 and JSON, and reads nothing from then on until it is told to. */
-async function joinAndStop(user: string) {
-  const { hostname, port } = new URL(relay.url);
-  const socket = net.connect(Number(port), hostname);
-  socket.on("error", () => undefined);
-  let text = "";
-  const { promise: joined, resolve } = Promise.withResolvers<void>();
-  socket.on("data", (chunk: Buffer) => {
-    text += chunk.toString("latin1");
-    if (text.includes('"snapshot"')) resolve();
-  });
-  const body = JSON.stringify({ sessionId: "demo", join: {} });
-  const frame = Buffer.alloc(5 + body.length);
-  frame.writeUInt32BE(body.length, 1);
-  frame.write(body, 5);
-  socket.write(
-    [
-      "POST /codereview.v1.CodeReviewService/CollaborativeSession HTTP/1.1",
-      "host: test",
-      "content-type: application/connect+json",
-      `authorization: Bearer ${await relay.token({ sub: user })}`,
-      "transfer-encoding: chunked",
-      "",
-      `${frame.length.toString(16)}`,
-      "",
-    ].join("\r\n"),
-  );
-  socket.write(frame);
-  socket.write("\r\n");
-  await joined;
-  socket.pause();
-  return { socket, received: () => text };
-}
+const join = create(SessionMessageSchema, { sessionId: "demo", payload: { case: "join", value: {} } });
+
+const joinAndStop = async (user: string) =>
+  await StoppedReader.join(relay.url, await relay.token({ sub: user }), join, "snapshot");
 
 const messages = 50;
 
@@ -70,8 +43,8 @@ describe("a reader that does not read", () => {
     for (let n = 1; n <= messages; n++) assert.equal((await other.takeMessage("custom")).seq, BigInt(n));
     assert.notEqual(participantOf("slow")?.reader.blockedSinceMs, undefined);
     slow.socket.resume();
-    await until(() => slow.received().includes(`"type":"t${messages}"`));
-    const types = [...slow.received().matchAll(/"type":"(t\d+)"/g)].map(([, type]) => type);
+    await until(() => slow.text().includes(`"type":"t${messages}"`));
+    const types = [...slow.text().matchAll(/"type":"(t\d+)"/g)].map(([, type]) => type);
     assert.deepEqual(
       types,
       Array.from({ length: messages }, (_, index) => `t${index + 1}`),
@@ -89,7 +62,7 @@ describe("a reader that does not read", () => {
     relay.advance(15_000);
     await until(() => participantOf("slow") === undefined);
     slow.socket.resume();
-    await until(() => slow.received().includes("SLOW_CONSUMER"));
+    await until(() => slow.text().includes("SLOW_CONSUMER"));
     slow.socket.destroy();
   });
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { SessionSnapshotSchema } from "../../src/gen/baton/store/v1/store_pb.ts";
 import type { Snapshot } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { SnapshotSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { decodeSnapshot, encodeSnapshot, forgetClients } from "../../src/session/snapshot.ts";
@@ -259,4 +260,19 @@ describe("the fold and its snapshots", () => {
     second.add(first);
     assert.throws(() => rest.slice(1).forEach((part) => void second.add(part)), /missing/);
   });
+});
+
+test("SR6 a stored snapshot keeps where the last custom message stands; one that does not say it, keeps none out", () => {
+  const session = new Session();
+  assert.equal(session.outcome("ann", custom("ping", Uint8Array.of(1))), "admitted");
+  for (let n = 0; n < 3; n++) session.outcome("ann", comment({ commentId: `c${n}`, text: "t" }));
+  const { state } = session;
+  assert.deepEqual([state.head, state.lastCustomSeq], [4, 1]);
+  const bytes = encodeSnapshot(state, session.nowMs, session.limits);
+  assert.equal(decodeSnapshot("demo", bytes).lastCustomSeq, 1);
+  const none = encodeSnapshot(emptyState("demo", "e"), session.nowMs, session.limits);
+  assert.equal(decodeSnapshot("demo", none).lastCustomSeq, 0);
+  const stored = fromBinary(SessionSnapshotSchema, bytes);
+  stored.lastCustomSeq = undefined;
+  assert.equal(decodeSnapshot("demo", toBinary(SessionSnapshotSchema, stored)).lastCustomSeq, 4);
 });

@@ -121,6 +121,7 @@ export function told(state: SessionState) {
     fileCount: state.fileCount,
     units: state.units,
     hasDocument: state.hasDocument,
+    lastCustomSeq: state.lastCustomSeq,
     files: byName(
       [...state.files.values()].map(({ path, version, text, deleted, born, commentIds }) => [
         path,

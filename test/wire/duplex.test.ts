@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { createMethodUrl } from "@connectrpc/connect/protocol";
 import * as nodeTransport from "@connectrpc/connect-node";
 import * as webTransport from "@connectrpc/connect-web";
 import {
@@ -8,10 +10,12 @@ import {
   type SessionMessage,
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { Health } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { customMessage, type Harness, maxMessageBytes, startHarness, typeOf } from "./harness.ts";
-import { callOnce, endOf, namesOf, openH1, openH2, splitFrames } from "./raw.ts";
+import { callOnce, endOf, namesOf, openH1, openH2, readText, splitFrames } from "./raw.ts";
 
 let harness: Harness;
 before(async () => {
@@ -252,6 +256,64 @@ describe("unary", () => {
       } finally {
         await hanging.stop();
       }
+    });
+  }
+
+  const watch = createMethodUrl("/", Health.method.watch);
+  const publish = createMethodUrl("/", CodeReviewService.method.publish);
+  for (const [path, contentType] of [
+    [publish, "application/json"],
+    [publish, "application/grpc-web+proto"],
+    [publish, "application/grpc-web-text"],
+    [watch, "application/connect+proto"],
+  ] as const) {
+    test(`WR24 a request that does not come whole ends in time: ${path} ${contentType}`, async () => {
+      const brisk = await startHarness({
+        limits: { firstMessageMs: 200 },
+        register: (router) =>
+          router.service(Health, { async *watch() {} }).rpc(CodeReviewService.method.publish, () => ({})),
+      });
+      const { stream, connection, collect, received } = openH2(brisk.url, {
+        ":path": path,
+        "content-type": contentType,
+      });
+      collect();
+      stream.write(contentType === "application/json" ? "{" : contentType.endsWith("text") ? "AAAA" : "\0\0\0");
+      await once(stream, "end");
+      const said = new TextDecoder().decode(received());
+      if (contentType === "application/json") {
+        assert.match(said, /"reason":"FIRST_MESSAGE_TIMEOUT"/);
+      } else {
+        const bytes = contentType.endsWith("text") ? readText(said) : received();
+        assert.deepEqual(namesOf(endOf(bytes)), { code: "DeadlineExceeded", reason: "FIRST_MESSAGE_TIMEOUT" });
+      }
+      assert.deepEqual(brisk.reported, []);
+      connection.destroy();
+      await brisk.stop();
+    });
+  }
+
+  for (const contentType of ["application/json", "application/grpc-web+proto", "application/grpc-web-text"]) {
+    test(`WR17 nothing is reported where the peer goes within its request: ${contentType}`, async () => {
+      const reported: unknown[] = [];
+      const [endpoint] = createHandlerEndpoints((router) => router.rpc(CodeReviewService.method.publish, () => ({})), {
+        maxMessageBytes,
+        firstMessageMs: 10_000,
+        report: (_streamId, error) => void reported.push(error),
+      });
+      const begun = contentType === "application/grpc-web+proto" ? "\0\0\0" : "AAAA";
+      const body = new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(begun)),
+        pull: (controller) => controller.error(new Error("the body broke off")),
+      });
+      const headers = { "content-type": contentType };
+      const init = { method: "POST", headers, body, duplex: "half" };
+      const request = new Request(`http://test${publish}`, init);
+      const context = { streamId: "s", openBody: () => assert.fail("it has a body of its own") };
+      const response = await endpoint?.handle(request, context);
+      assert.ok(response !== undefined);
+      await response.arrayBuffer();
+      assert.deepEqual(reported, []);
     });
   }
 

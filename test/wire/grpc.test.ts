@@ -25,7 +25,7 @@ import {
   startHarness,
   typeOf,
 } from "./harness.ts";
-import { namesOf, sessionPath } from "./raw.ts";
+import { namesOf, openH2, sessionPath } from "./raw.ts";
 
 const { collaborativeSession, subscribe, publish, readLog } = CodeReviewService.method;
 const allReasons = Object.keys(reasons).filter((name): name is Reason => Object.hasOwn(reasons, name));
@@ -251,6 +251,11 @@ describe("native gRPC, streams", () => {
       assert.equal((await ended).fault?.reason, "SESSION_FULL");
       assert.equal(call.writableEnded, false);
     }
+    // Both halves of the stream are closed: nothing of it is left.
+    const { stream, closed, connection } = openH2(harness.url, { "content-type": "application/grpc" });
+    stream.resume().write(encodeFrame(SessionMessageSchema, customMessage("more"), "binary"));
+    assert.equal(await closed, http2.constants.NGHTTP2_NO_ERROR);
+    connection.destroy();
   });
 });
 
@@ -313,6 +318,8 @@ describe("native gRPC, what is no call", () => {
 
 /** An implementation that is over, fails, or stays quiet, behind its first message. */
 async function* watch({ sessionId }: { readonly sessionId: string }) {
+  // No int64.
+  if (sessionId === "unencodable") yield create(SessionMessageSchema, { timestamp: 2n ** 70n });
   yield customMessage("first");
   if (sessionId === "ours") throw new BatonError("SESSION_NOT_FOUND");
   if (sessionId === "bug") throw new Error("swordfish");
@@ -375,6 +382,8 @@ describe("native gRPC, through connect-es", () => {
     );
     const late = (await call("late", { headers: { "grpc-timeout": "50m" } })).end;
     assert.deepEqual([late.code, late.fault?.reason], [status.DEADLINE_EXCEEDED, "DEADLINE"]);
+    const over = (await call("late", { headers: { "grpc-timeout": "0m" } })).end;
+    assert.deepEqual([over.code, over.fault?.reason], [status.DEADLINE_EXCEEDED, "DEADLINE"]);
   });
 
   for (const [title, createTransport] of Object.entries(handlerTransports)) {
@@ -395,6 +404,8 @@ describe("native gRPC, through connect-es", () => {
       assert.equal(harness.reported.length, 0);
       assert.deepEqual(await endOf("bug"), { got: ["first"], end: { code: "Internal", reason: "INTERNAL" } });
       assert.equal(harness.reported.length, 1);
+      assert.deepEqual(await endOf("unencodable"), { got: [], end: { code: "Internal", reason: "INTERNAL" } });
+      assert.equal(harness.reported.length, 2);
       const late = await endOf("quiet", { timeoutMs: 200 });
       assert.deepEqual(late.got, ["first"]);
       assert.equal(late.end?.code, "DeadlineExceeded");
@@ -418,6 +429,7 @@ describe("native gRPC, through connect-es", () => {
       };
       await assert.rejects(read(), (error) => ConnectError.from(error).code === Code.Canceled);
       await aborted.promise;
+      await new Promise((resolve) => setTimeout(resolve, 50));
       assert.deepEqual(harness.reported, []);
     });
   }

@@ -78,7 +78,7 @@ export async function listen(
   { host = "127.0.0.1", port = 0, limits, ...options }: ListenOptions,
 ): Promise<RunningServer> {
   return name === "Bun.serve"
-    ? serveBun({ host, port, ...options })
+    ? serveBun({ host, port, limits: { ...defaultLimits, ...limits }, ...options })
     : await serveNode({ host, port, limits: { ...defaultLimits, ...limits }, ...options });
 }
 
@@ -131,7 +131,7 @@ export async function startHarness({
           router.rpc(CodeReviewService.method.publish, ({ messages }) =>
             create(PublishResponseSchema, { replies: messages }),
           )),
-      { maxMessageBytes, report },
+      { maxMessageBytes, firstMessageMs: limits?.firstMessageMs ?? defaultLimits.firstMessageMs, report },
     ),
   ]);
   const server = await listen(listener, {

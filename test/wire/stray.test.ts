@@ -101,12 +101,15 @@ describe("too slow", () => {
   const openings = {
     nothing: "",
     "a part of what HTTP/2 begins with": "PR",
+    "what HTTP/2 begins with, and opens no stream": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
     "a part of a head of HTTP/1.1": `POST ${sessionPath} HTTP/1.1\r\nhost: `,
   };
   for (const [title, bytes] of Object.entries(openings)) {
     test(`LS5 a connection that says ${title} is closed`, async () => {
       const brisk = await start({ limits: { firstMessageMs: 300 } });
-      assert.match(await say(brisk.port, bytes), /^$|^HTTP\/1.1 408 /);
+      // Over HTTP/2 the server has settings to tell, and a last word.
+      if (bytes.includes("HTTP/2")) await say(brisk.port, bytes);
+      else assert.match(await say(brisk.port, bytes), /^$|^HTTP\/1.1 408 /);
       await assertServes(brisk);
     });
   }
@@ -139,12 +142,34 @@ describe("smuggled requests", () => {
     "an unknown transfer encoding": `${head}transfer-encoding: xchunked\r\n\r\n0\r\n\r\n${inner}`,
     "a bare line feed": `${head}x: y\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
     "a chunk's size that is none": `${head}transfer-encoding: chunked\r\n\r\n-1\r\n\r\n${inner}`,
+    "chunks in a version that has none": `${head.replace("1.1", "1.0")}connection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n${inner}`,
   };
   for (const [title, bytes] of Object.entries(shapes)) {
     test(`LS6 ${title}: refused, and the connection is closed`, async () => {
       const said = await say(harness.port, bytes);
       assert.ok(!said.includes("404"), `the inner request was answered: ${said}`);
       assert.match(said, /HTTP\/1.1 400 /);
+    });
+  }
+
+  const hosts = {
+    "a host that goes on as a path": `host: x${sessionPath}?`,
+    "a host that goes on as a query": `host: x?`,
+    "a host that goes on as a fragment": `host: x#`,
+    "a host that goes on behind a backslash": `host: x\\${sessionPath.slice(1)}?`,
+    "a host behind a user": "host: somebody@x",
+    "an empty host": "host:",
+    "two hosts": "host: x\r\nhost: y",
+  };
+  for (const [title, field] of Object.entries(hosts)) {
+    test(`LS12 ${title}: refused, and nothing is called`, async () => {
+      const quiet = await start();
+      for (const path of ["/nothing", sessionPath]) {
+        const request = `POST ${path} HTTP/1.1\r\n${field}\r\ncontent-type: application/connect+proto\r\ncontent-length: 0\r\n\r\n`;
+        assert.match(await say(quiet.port, request), /^HTTP\/1.1 400 /);
+      }
+      assert.equal(quiet.calls.length, 0);
+      await assertServes(quiet);
     });
   }
 });
@@ -180,7 +205,7 @@ describe("something else", () => {
     });
   }
 
-  test("LS11 over HTTP/2 the authority may be told by Host alone, as some proxies do; without either it is refused", async () => {
+  test("LS13 over HTTP/2 the authority may be told by Host alone, as some proxies do; without either it is refused", async () => {
     const client = http2.connect(harness.url);
     const ask = (headers: http2.OutgoingHttpHeaders) =>
       new Promise((resolve, reject) => {

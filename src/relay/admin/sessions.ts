@@ -14,9 +14,10 @@ import { DescribeSessionResponseSchema, ListSessionsResponseSchema } from "../..
 import { sessionIdPattern } from "../../session/limits.ts";
 import { BatonError } from "../../session/reasons.ts";
 import type { SessionState } from "../../session/state.ts";
-import { assertSessionId, shownParticipants } from "../join.ts";
+import { assertSessionId } from "../join.ts";
 import { loadState } from "../load.ts";
 import type { Relay } from "../relay.ts";
+import { shownParticipants } from "../welcome.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 
 const defaultPageSize = 100;

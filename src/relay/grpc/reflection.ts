@@ -3,6 +3,8 @@ import type { DescService } from "@bufbuild/protobuf";
 import { Code, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import * as v1 from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import * as v1alpha from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { BatonError } from "../../session/reasons.ts";
+import type { RelayContext } from "../context.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { collectFiles, type DeclaredFile, type DeclaredFiles } from "./declared-files.ts";
 
@@ -18,17 +20,32 @@ type Answer =
       readonly value: { readonly errorCode: Code; readonly errorMessage: string };
     };
 
+/** Requests of one stream: a tool asks for each symbol of the contract once, some 300. Whoever has more to ask opens another. */
+const maxRequests = 1_000;
+/** Of those, the ones that are answered in one turn of the event loop: an empty question of 7 bytes costs 0.1 ms and more. */
+const requestsPerTurn = 32;
+
 /**
  * `grpc.reflection.v1.ServerReflection`, and `v1alpha` for older clients. It needs no token, since it tells what the
  * public contract says. What it cannot answer it says in an answer; the stream lives on.
  */
-export function registerReflection(router: ConnectRouter, services: readonly DescService[]): void {
+export function registerReflection(
+  router: ConnectRouter,
+  services: readonly DescService[],
+  defer: RelayContext["defer"],
+): void {
   const files = collectFiles(services);
   const serviceNames = services.map(({ typeName }) => typeName).sort();
 
   async function* reflect<R extends Request>(requests: AsyncIterable<R>, { signal }: HandlerContext) {
     const sent = new Set<string>();
+    let asked = 0;
     for await (const request of untilAborted(requests, signal)) {
+      asked += 1;
+      if (asked > maxRequests) {
+        throw new BatonError("RATE_LIMITED", `a reflection stream takes ${maxRequests} requests; open another`);
+      }
+      if (asked % requestsPerTurn === 0) await new Promise<void>((resolve) => defer(resolve));
       const messageResponse = answer(request.messageRequest, { files, serviceNames, sent });
       yield { validHost: request.host, originalRequest: request, messageResponse };
     }

@@ -1,6 +1,6 @@
 import { Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { BatonError } from "../../session/reasons.ts";
-import { admitError, connectErrorFrom, type ReportError } from "./errors.ts";
+import { admitError, batonErrorFrom, connectErrorFrom, type ReportError } from "./errors.ts";
 import { requestErrorFrom } from "./request-errors.ts";
 
 export const streamIdKey = createContextKey("", { description: "streamId" });
@@ -38,7 +38,8 @@ export const admitErrors =
       try {
         return await reading;
       } catch (error) {
-        throw requestErrorFrom(ConnectError.from(error), streamId);
+        const known = ConnectError.from(error);
+        throw batonErrorFrom(known) ?? requestErrorFrom(known, streamId);
       }
     }
 

@@ -3,7 +3,7 @@ import { BatonError } from "../../session/reasons.ts";
 import { envelopeBytes } from "./envelope.ts";
 import { connectErrorFrom } from "./errors.ts";
 
-/** A request whose body is passed on as long as no envelope in it has a flag that nobody knows. */
+/** A request whose body is passed on in small chunks, as long as no envelope in it has a flag that nobody knows. */
 export function withKnownFlags(request: UniversalServerRequest): UniversalServerRequest {
   const { body, header } = request;
   const isEnveloped = /^application\/(?:grpc|connect\+)/i.test(header.get("content-type") ?? "");
@@ -11,7 +11,10 @@ export function withKnownFlags(request: UniversalServerRequest): UniversalServer
   return { ...request, body: assertKnownFlags(body) };
 }
 
-/** connect-es (2.2.0) looks at the compressed flag alone. Throws `MALFORMED` as the kind of error that it passes on. */
+/** connect-es (2.2.0) cuts a whole chunk into messages at once, and Bun hands on some MB as one: a million empty ones. */
+const maxChunkBytes = 16 * 1024;
+
+/** connect-es looks at the compressed flag alone. Throws `MALFORMED` as the kind of error that it passes on. */
 async function* assertKnownFlags(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let headBytes = 0;
   let length = 0;
@@ -32,6 +35,6 @@ async function* assertKnownFlags(body: AsyncIterable<Uint8Array>): AsyncGenerato
       }
       if (headBytes === envelopeBytes && length === 0) headBytes = 0;
     }
-    yield chunk;
+    for (let at = 0; at < chunk.length; at += maxChunkBytes) yield chunk.subarray(at, at + maxChunkBytes);
   }
 }

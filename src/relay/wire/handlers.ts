@@ -11,8 +11,10 @@ import { jsonReading } from "./envelope.ts";
 import type { ReportError } from "./errors.ts";
 import { admitErrors, streamIdKey } from "./handler-admission.ts";
 import { compressionOptions, tellEncodings } from "./handler-compression.ts";
+import { watchDeparture } from "./handler-departure.ts";
 import { nameErrors } from "./handler-errors.ts";
 import { withKnownFlags } from "./handler-flags.ts";
+import { withPromptBody } from "./handler-patience.ts";
 import { throughText } from "./handler-text.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import { servedProtocols } from "./protocols.ts";
@@ -21,6 +23,8 @@ import { refuseContentType, refuseNativeGrpc, refuseVerb } from "./refusals.ts";
 export interface HandlerOptions {
   /** The largest message taken, in bytes. */
   readonly maxMessageBytes: number;
+  /** How long a call's first message may take to come; of a call with one message, its whole body. */
+  readonly firstMessageMs: number;
   readonly report: ReportError;
 }
 
@@ -34,8 +38,9 @@ const maxTimerMs = 2 ** 31 - 1;
  */
 export function createHandlerEndpoints(
   register: (router: ConnectRouter) => unknown,
-  { maxMessageBytes, report }: HandlerOptions,
+  options: HandlerOptions,
 ): readonly WireEndpoint[] {
+  const { maxMessageBytes, report } = options;
   const router = createConnectRouter({
     readMaxBytes: maxMessageBytes,
     ...compressionOptions,
@@ -46,7 +51,7 @@ export function createHandlerEndpoints(
   register(router);
   return router.handlers.map((handler) => ({
     method: handler.method,
-    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, report)),
+    handle: (request, context) => throughText(request, (binary) => answer(handler, binary, context, options)),
   }));
 }
 
@@ -54,18 +59,23 @@ async function answer(
   handler: UniversalHandler,
   request: Request,
   context: CallContext,
-  report: ReportError,
+  { firstMessageMs, report }: HandlerOptions,
 ): Promise<Response> {
   const native = refuseNativeGrpc(request, context);
   if (native !== undefined) return native;
   const { streamId, sendTrailers } = context;
+  const { request: watched, brokeOff } = watchDeparture(universalServerRequestFromFetch(request, {}));
   const response = await handler({
-    ...withKnownFlags(universalServerRequestFromFetch(request, {})),
+    ...withPromptBody(withKnownFlags(watched), handler.method, firstMessageMs),
     contextValues: createContextValues().set(streamIdKey, streamId),
   });
   if (response.status === 405) return refuseVerb(request, context, handler.allowedMethods.join(", "));
   if (response.status === 415) return refuseContentType(request, context, contentTypesOf(handler.method, context));
-  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, { streamId, sendTrailers, report })));
+  const reportOwn: ReportError = (id, error) => {
+    if (!brokeOff()) report(id, error);
+  };
+  const call = { streamId, sendTrailers, report: reportOwn };
+  return universalServerResponseToFetch(tellEncodings(await nameErrors(response, call)));
 }
 
 /** Connect alone speaks of one message otherwise than of a stream. */

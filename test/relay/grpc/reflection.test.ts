@@ -9,6 +9,7 @@ import { Health } from "../../../src/gen/grpc/health/v1/health_pb.ts";
 import * as v1 from "../../../src/gen/grpc/reflection/v1/reflection_pb.ts";
 import * as v1alpha from "../../../src/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { registerReflection } from "../../../src/relay/grpc/reflection.ts";
+import { batonErrorFrom } from "../../../src/relay/wire/errors.ts";
 import { serveGrpc } from "./serve.ts";
 
 const contract = "codereview/v1/codereview.proto";
@@ -60,7 +61,7 @@ describe("grpc.reflection", () => {
   let newest: Client<typeof v1.ServerReflection>;
   let versions: readonly Reflect[];
   before(async () => {
-    server = await serveGrpc((router) => registerReflection(router, services));
+    server = await serveGrpc((router) => registerReflection(router, services, setImmediate));
     newest = server.client(v1.ServerReflection);
     const older = server.client(v1alpha.ServerReflection);
     versions = [
@@ -189,9 +190,37 @@ describe("grpc.reflection", () => {
   });
 });
 
+test("HR13 a stream answers 1,000 requests and lets others in between; one more ends it", async () => {
+  let turns = 0;
+  const server = await serveGrpc((router) =>
+    registerReflection(router, services, (run) => {
+      turns += 1;
+      setImmediate(run);
+    }),
+  );
+  try {
+    async function* requests() {
+      for (let asked = 0; asked <= 1_000; asked++) yield { messageRequest: symbol("codereview.v1.Join") };
+    }
+    let answers = 0;
+    const reading = (async () => {
+      for await (const _answer of server.client(v1.ServerReflection).serverReflectionInfo(requests())) answers += 1;
+    })();
+    await assert.rejects(
+      reading,
+      (error) => error instanceof ConnectError && batonErrorFrom(error)?.reason === "RATE_LIMITED",
+    );
+    assert.equal(answers, 1_000);
+    assert.equal(turns, Math.floor(1_000 / 32));
+    assert.deepEqual(server.reported, []);
+  } finally {
+    await server.stop();
+  }
+});
+
 test("HR12 what waits for a request ends with the call, whatever becomes of the body", async () => {
   const router = createConnectRouter();
-  registerReflection(router, services);
+  registerReflection(router, services, setImmediate);
   const handler = router.handlers.find(({ service }) => service === v1.ServerReflection);
   async function* body() {
     const request = create(v1.ServerReflectionRequestSchema, { messageRequest: symbol("codereview.v1.Join") });
@@ -239,7 +268,7 @@ describe("grpc.reflection of files that import each other", () => {
   let server: Awaited<ReturnType<typeof serveGrpc>>;
   before(async () => {
     const described: readonly DescService[] = service === undefined ? [] : [service];
-    server = await serveGrpc((router) => registerReflection(router, described));
+    server = await serveGrpc((router) => registerReflection(router, described, setImmediate));
   });
   after(() => server.stop());
 

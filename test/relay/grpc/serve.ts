@@ -9,7 +9,9 @@ import { defaultLimits } from "../../../src/session/limits.ts";
 export async function serveGrpc(register: (router: ConnectRouter) => void) {
   const reported: unknown[] = [];
   const report = (_streamId: string, error: unknown) => void reported.push(error);
-  const routes = createWireRoutes(createHandlerEndpoints(register, { maxMessageBytes: 64 * 1024, report }));
+  const routes = createWireRoutes(
+    createHandlerEndpoints(register, { maxMessageBytes: 64 * 1024, firstMessageMs: 10_000, report }),
+  );
   const server = await serveNode({
     host: "127.0.0.1",
     port: 0,

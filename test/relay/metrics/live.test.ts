@@ -530,8 +530,10 @@ describe("the metrics of what went wrong", () => {
     const now = await scrape(other);
     assert.equal(now.sum("baton_sessions"), 0);
     assert.equal(now.sum("baton_appends_total", { outcome: "full" }), 1);
-    assert.equal(now.sum("baton_appends_total", { outcome: "failed" }), 1);
-    assert.equal(now.sum("baton_append_seconds_count"), 2);
+    // A batch is tried again until the store's time is over; each attempt counts.
+    const failed = now.sum("baton_appends_total", { outcome: "failed" });
+    assert.ok(failed > 1, String(failed));
+    assert.equal(now.sum("baton_append_seconds_count"), 1 + failed);
     assert.equal(now.sum("baton_batch_records_count"), 0);
     assert.equal(now.sum("baton_stream_ends_total", { reason: "LOG_UNAVAILABLE" }), 1);
     await other.stop();

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file baton/store/v1/store.proto.
  */
 export const file_baton_store_v1_store: GenFile = /*@__PURE__*/
-  fileDesc("ChpiYXRvbi9zdG9yZS92MS9zdG9yZS5wcm90bxIOYmF0b24uc3RvcmUudjEiugEKD1Nlc3Npb25TbmFwc2hvdBImCgVzdGF0ZRgBIAEoCzIXLmNvZGVyZXZpZXcudjEuU25hcHNob3QSMgoNZGVsZXRlZF9maWxlcxgCIAMoCzIbLmJhdG9uLnN0b3JlLnYxLkRlbGV0ZWRGaWxlEicKB2NsaWVudHMYAyADKAsyFi5iYXRvbi5zdG9yZS52MS5DbGllbnQSDAoEYm9ybhgEIAMoBRIUCgxoYXNfZG9jdW1lbnQYBSABKAgiMQoLRGVsZXRlZEZpbGUSEQoJZmlsZV9wYXRoGAEgASgJEg8KB3ZlcnNpb24YAiABKAUiWwoGQ2xpZW50Eg8KB3VzZXJfaWQYASABKAkSEQoJY2xpZW50X2lkGAIgASgJEhcKD2xhc3RfY2xpZW50X3NlcRgDIAEoBBIUCgxsYXN0X3VzZWRfYXQYBCABKANiBnByb3RvMw", [file_codereview_v1_codereview]);
+  fileDesc("ChpiYXRvbi9zdG9yZS92MS9zdG9yZS5wcm90bxIOYmF0b24uc3RvcmUudjEi7AEKD1Nlc3Npb25TbmFwc2hvdBImCgVzdGF0ZRgBIAEoCzIXLmNvZGVyZXZpZXcudjEuU25hcHNob3QSMgoNZGVsZXRlZF9maWxlcxgCIAMoCzIbLmJhdG9uLnN0b3JlLnYxLkRlbGV0ZWRGaWxlEicKB2NsaWVudHMYAyADKAsyFi5iYXRvbi5zdG9yZS52MS5DbGllbnQSDAoEYm9ybhgEIAMoBRIUCgxoYXNfZG9jdW1lbnQYBSABKAgSHAoPbGFzdF9jdXN0b21fc2VxGAYgASgESACIAQFCEgoQX2xhc3RfY3VzdG9tX3NlcSIxCgtEZWxldGVkRmlsZRIRCglmaWxlX3BhdGgYASABKAkSDwoHdmVyc2lvbhgCIAEoBSJbCgZDbGllbnQSDwoHdXNlcl9pZBgBIAEoCRIRCgljbGllbnRfaWQYAiABKAkSFwoPbGFzdF9jbGllbnRfc2VxGAMgASgEEhQKDGxhc3RfdXNlZF9hdBgEIAEoA2IGcHJvdG8z", [file_codereview_v1_codereview]);
 
 /**
  * A session folded up to a record: what a room starts from.
@@ -56,6 +56,14 @@ export type SessionSnapshot = Message<"baton.store.v1.SessionSnapshot"> & {
    * @generated from field: bool has_document = 5;
    */
   hasDocument: boolean;
+
+  /**
+   * The last record that is a `custom` message; 0 = there is none. Absent in snapshots from before this was known: any
+   * record up to the snapshot's may be one.
+   *
+   * @generated from field: optional uint64 last_custom_seq = 6;
+   */
+  lastCustomSeq?: bigint | undefined;
 };
 
 /**
