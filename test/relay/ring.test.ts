@@ -43,6 +43,32 @@ describe("runs of the ring", () => {
     }
   });
 
+  test("tell what they hold, by payload, whatever part is asked for", () => {
+    const ring = new Ring(1024 * 1024);
+    const payloads = ["edit", "cursor", "edit", "custom", "cursor", "edit"] as const;
+    for (const [index, payload] of payloads.entries()) ring.append({ ...entry(index + 1, 10 + index), payload });
+    const told = (from: number, to: number) => ring.runs(from, to).flatMap(({ contents }) => contents);
+    assert.deepEqual(told(0, 6), [
+      { payload: "edit", messages: 3, bytes: 10 + 12 + 15 },
+      { payload: "cursor", messages: 2, bytes: 11 + 14 },
+      { payload: "custom", messages: 1, bytes: 13 },
+    ]);
+    assert.deepEqual(told(1, 3), [
+      { payload: "cursor", messages: 1, bytes: 11 },
+      { payload: "edit", messages: 1, bytes: 12 },
+    ]);
+    const many = filled(200);
+    const sum = many.runs(17, 150).flatMap(({ contents }) => contents);
+    assert.equal(
+      sum.reduce((all, { messages }) => all + messages, 0),
+      133,
+    );
+    assert.equal(
+      sum.reduce((all, { bytes }) => all + bytes, 0),
+      many.runs(17, 150).reduce((all, { bytes }) => all + bytes.length, 0),
+    );
+  });
+
   test("end where they were asked to, though the segment has more", () => {
     const ring = new Ring(1024);
     for (let seq = 1; seq <= 4; seq++) ring.append(entry(seq, 10));

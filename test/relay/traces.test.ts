@@ -220,6 +220,17 @@ describe("spans, where a provider is registered", () => {
     await other.stop();
   });
 
+  test("TR4 of many callers 32 are named", () => {
+    const records = Array.from({ length: 40 }, () => {
+      const { traceId, spanId } = caller();
+      return { origin: { trace: { traceId, spanId, traceFlags: 1 } } };
+    });
+    relay.relay.traces?.startAppend({ sessionId: "demo", records: 40, bytes: 1 }, [...records, ...records])?.end();
+    const [appended] = exporter.getFinishedSpans();
+    assert.equal(appended?.parentSpanContext?.spanId, records[0]?.origin.trace.spanId);
+    assert.equal(appended?.links.length, 31);
+  });
+
   test("TR5 what a stream missed is a span until it has been told", async () => {
     const writer = await relay.join({ as: "writer" });
     await writer.take("welcome");
@@ -234,12 +245,13 @@ describe("spans, where a provider is registered", () => {
     assert.equal(replayed.spanContext().traceId, traceId);
     assert.equal(replayed.parentSpanContext?.spanId, (await span("baton.join")).spanContext().spanId);
     exporter.reset();
-    const present = await join(relay, caller().headers, "present");
-    await span("baton.join");
-    present.cut();
+    const present = await join(relay, caller().headers, "present", { history: History.LIVE });
+    present.send(custom, { clientSeq: 1n });
+    await present.take("ack");
+    await span("baton.append");
     assert.deepEqual(
-      exporter.getFinishedSpans().map(({ name }) => name),
-      ["baton.join"],
+      exporter.getFinishedSpans().filter(({ name }) => name === "baton.replay"),
+      [],
     );
   });
 

@@ -5,12 +5,16 @@ import { toBinary } from "@bufbuild/protobuf";
 import { importSecret } from "../../../src/auth/key-import.ts";
 import { createKeySet } from "../../../src/auth/keys.ts";
 import { createMemoryLog } from "../../../src/durable/log-memory.ts";
-import { Join_History as History, SessionMessageSchema } from "../../../src/gen/codereview/v1/codereview_pb.ts";
+import {
+  Join_History as History,
+  Welcome_Outcome as Outcome,
+  SessionMessageSchema,
+} from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { catalogue } from "../../../src/relay/metrics/catalogue.ts";
 import { BatonError } from "../../../src/session/reasons.ts";
 import { createRandom } from "../../support/random.ts";
 import { edit, type Stream, secret, startRelay, type TestRelay } from "../harness.ts";
-import { operator } from "../operators.ts";
+import { operator, startTwo } from "../operators.ts";
 import { type Scrape, scrape, scrapeUntil } from "./scrape.ts";
 
 const quiet = { heartbeatMs: 100_000_000, messagesBurst: 100_000, messagesPerSecond: 100_000 };
@@ -97,6 +101,36 @@ describe("the metrics of a live relay", () => {
     assert.equal(after.sum("baton_stream_ends_total"), 5);
   });
 
+  test("MT2 calls that read are counted while they do", async () => {
+    const log = createMemoryLog(Date.now);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const other = await startRelay({
+      limits: quiet,
+      log: {
+        ...log,
+        async read(...args) {
+          await released;
+          return await log.read(...args);
+        },
+      },
+    });
+    const alice = await other.join();
+    await alice.take("welcome");
+    alice.send(custom(), { clientSeq: 1n });
+    await alice.take("ack");
+    const reading = other
+      .client()
+      .readLog({ sessionId: "demo" }, bearer(await other.token()))
+      [Symbol.asyncIterator]();
+    const first = reading.next();
+    await scrapeUntil(other, (one) => one.sum("baton_readings") === 1);
+    release();
+    assert.equal((await first).value?.seq, 1n);
+    assert.equal((await reading.next()).done, true);
+    await scrapeUntil(other, (one) => one.sum("baton_readings") === 0);
+    await other.stop();
+  });
+
   test("MT3 joins by what became of them, refusals by reason", async () => {
     const alice = await relay.join();
     const { resumeToken } = await alice.take("welcome");
@@ -123,6 +157,65 @@ describe("the metrics of a live relay", () => {
     assert.equal(now.sum("baton_joins_total"), 3);
     assert.equal(now.sum("baton_joins_total", { outcome: "resumed" }), 1);
     assert.equal(now.sum("baton_messages_received_total", { payload: "join" }), 3);
+  });
+
+  test("MT3 in split carriage too", async () => {
+    const subscribe = (token: string) => relay.client().subscribe({ sessionId: "demo" }, bearer(token));
+    const refused = subscribe("no-token")[Symbol.asyncIterator]();
+    await refused.next();
+    await assert.rejects(refused.next());
+    const down = subscribe(await relay.token())[Symbol.asyncIterator]();
+    while ((await down.next()).value?.payload.case !== "welcome");
+    const now = await scrape(relay);
+    assert.equal(
+      now.sum("baton_join_refusals_total"),
+      now.sum("baton_join_refusals_total", { reason: "TOKEN_INVALID" }),
+    );
+    assert.equal(now.sum("baton_join_refusals_total"), 1);
+    assert.equal(now.sum("baton_joins_total", { outcome: "new" }), 1);
+    assert.equal(now.sum("baton_messages_received_total", { payload: "join" }), 1);
+  });
+
+  test("MT3 a client whose session was deleted is resynced", async () => {
+    const alice = await relay.join();
+    const { resumeToken } = await alice.take("welcome");
+    alice.send(edit("a.ts", 0, 0, 0, "x"), { clientSeq: 1n });
+    await alice.take("ack");
+    await relay.admin().deleteSession({ sessionId: "demo" }, await operator(relay));
+    await alice.ended;
+    const back = await relay.join({ resumeToken, lastSeq: 1n });
+    assert.equal((await back.take("welcome")).outcome, Outcome.RESYNCED);
+    assert.equal((await scrape(relay)).sum("baton_joins_total", { outcome: "resynced" }), 1);
+  });
+
+  test("MT3 whoever goes while it is taken in was not refused", async () => {
+    const log = createMemoryLog(Date.now);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let claims = 0;
+    const other = await startRelay({
+      limits: quiet,
+      log: {
+        ...log,
+        async claim(...args) {
+          claims += 1;
+          if (claims === 1) await released;
+          return await log.claim(...args);
+        },
+      },
+    });
+    const gone = await other.join({ as: "gone" });
+    await until(() => claims === 1);
+    gone.cut();
+    await gone.ended;
+    const { promise: seen, resolve: see } = Promise.withResolvers<void>();
+    setTimeout(see, 100);
+    await seen;
+    release();
+    const alice = await other.join();
+    await alice.take("welcome");
+    const now = await scrape(other);
+    assert.deepEqual([now.sum("baton_join_refusals_total"), now.sum("baton_joins_total")], [0, 1]);
+    await other.stop();
   });
 
   test("MT3 whoever goes before it has joined was not refused, and did not join", async () => {
@@ -210,7 +303,23 @@ describe("the metrics of a live relay", () => {
       now.sum("baton_messages_sent_total"),
       [...told.values()].reduce((sum, count) => sum + count, 0),
     );
-    assert.ok(now.sum("baton_writes_total") < now.sum("baton_messages_sent_total") / 2);
+    assert.ok(now.sum("baton_writes_total") <= now.sum("baton_messages_sent_total"));
+  });
+
+  test("MT5 writes: one for each message to each, where nothing gathers", async () => {
+    const reader = await relay.join({ as: "r" });
+    await reader.take("welcome");
+    const writer = await relay.join({ as: "w" });
+    await writer.take("welcome");
+    await reader.takeMessage("presence", ({ userId }) => userId === "w");
+    const before = await scrape(relay);
+    for (let n = 1; n <= 10; n++) {
+      writer.send(custom(), { clientSeq: BigInt(n) });
+      await writer.take("ack");
+      await reader.take("custom");
+    }
+    const after = await scrape(relay);
+    assert.equal(after.sum("baton_writes_total") - before.sum("baton_writes_total"), 20);
   });
 
   test("MT5 bytes are those of the frames", async () => {
@@ -245,6 +354,7 @@ describe("the metrics of a live relay", () => {
     const grown = (payload: string) =>
       after.sum("baton_messages_sent_total", { payload }) - before.sum("baton_messages_sent_total", { payload });
     assert.deepEqual([grown("record"), grown("snapshot")], [records, parts]);
+    assert.ok(after.sum("baton_writes_total") - before.sum("baton_writes_total") > parts);
     assert.ok(records === 21 && parts > 0);
     // The ring holds 1 MiB: of 2 MB the first half comes from the log.
     const late = await relay.join({ as: "late", history: History.FULL });
@@ -303,6 +413,7 @@ describe("the metrics of a live relay", () => {
           .map(({ labels, value }) => [labels.reason, value]),
       );
     assert.deepEqual(said("baton_stream_ends_total"), { OK: 1, SUPERSEDED: 1 });
+    assert.equal(now.sum("baton_reader_steps_total"), 0);
     assert.deepEqual(said("baton_message_refusals_total"), { OUT_OF_ORDER: 2 });
     assert.deepEqual(said("baton_publishes_total"), { OK: 1, TOKEN_INVALID: 1 });
   });
@@ -331,6 +442,27 @@ describe("the metrics of a live relay", () => {
     assert.equal(now.sum("baton_token_rotations_total", { outcome: "rejected" }), 1);
     assert.equal(now.sum("baton_revocations"), 1);
     cut.abort();
+  });
+});
+
+describe("the metrics of a rotation by Publish", () => {
+  test("MT8 one that is refused is counted, though its call ends", async () => {
+    const other = await startRelay({ limits: { ...quiet, writers: 1 } });
+    const alice = await other.join();
+    await alice.take("welcome");
+    const reads = bearer(await other.token({ sub: "bob", scope: "session:read" }));
+    const down = other.client().subscribe({ sessionId: "demo" }, reads)[Symbol.asyncIterator]();
+    let resumeToken = "";
+    while (resumeToken === "") {
+      const { value } = await down.next();
+      if (value?.payload.case === "welcome") resumeToken = value.payload.value.resumeToken;
+    }
+    const newer = bearer(await other.token({ sub: "bob", nowMs: other.now() + 2_000 }));
+    await assert.rejects(other.client().publish({ sessionId: "demo", resumeToken }, newer));
+    const now = await scrape(other);
+    assert.equal(now.sum("baton_token_rotations_total", { outcome: "rejected" }), 1);
+    assert.equal(now.sum("baton_publishes_total", { reason: "SESSION_FULL" }), 1);
+    await other.stop();
   });
 });
 
@@ -396,6 +528,7 @@ describe("the metrics of what went wrong", () => {
     alice.send(custom(), { clientSeq: 1n });
     await alice.ended;
     const now = await scrape(other);
+    assert.equal(now.sum("baton_sessions"), 0);
     assert.equal(now.sum("baton_appends_total", { outcome: "full" }), 1);
     // A batch is tried again until the store's time is over; each attempt counts.
     const failed = now.sum("baton_appends_total", { outcome: "failed" });
@@ -404,6 +537,23 @@ describe("the metrics of what went wrong", () => {
     assert.equal(now.sum("baton_batch_records_count"), 0);
     assert.equal(now.sum("baton_stream_ends_total", { reason: "LOG_UNAVAILABLE" }), 1);
     await other.stop();
+  });
+
+  test("MT6 what another instance wrote first is a conflict, and no batch of ours", async () => {
+    const { here, there, stop } = await startTwo({ shareBus: false, limits: quiet });
+    const [alice, bob] = [await here.join({ as: "alice" }), await there.join({ as: "bob" })];
+    await alice.take("welcome");
+    await bob.take("welcome");
+    alice.send(custom(), { clientSeq: 1n });
+    await alice.take("ack");
+    bob.send(custom(), { clientSeq: 1n });
+    assert.equal((await bob.take("ack")).seq, 2n);
+    const now = await scrape(there);
+    assert.equal(now.sum("baton_appends_total", { outcome: "conflict" }), 1);
+    assert.equal(now.sum("baton_appends_total", { outcome: "appended" }), 1);
+    assert.deepEqual([now.sum("baton_batch_records_sum"), now.sum("baton_batch_records_count")], [1, 1]);
+    assert.equal(now.sum("baton_append_seconds_count"), 2);
+    await stop();
   });
 
   test("MT9 a reader that takes nothing shows, and each step that is taken for it", async () => {
