@@ -7,6 +7,7 @@ import process from "node:process";
 import { afterEach, describe, test } from "node:test";
 import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
 import { openSqliteLog, type SqliteLog } from "../../src/durable/log-sqlite.ts";
+import { integerOf } from "../../src/durable/sqlite-driver.ts";
 import { verifyDatabase } from "../../src/durable/sqlite-verify.ts";
 import type { StoreBackup } from "../../src/durable/store-backup.ts";
 import { codes, createFaultyDriver } from "./faulty-driver.ts";
@@ -186,6 +187,22 @@ describe("a backup of the SQLite log", () => {
     db.exec("UPDATE segments SET records = CAST(replace(records, x'6d31', x'6d32') AS BLOB) WHERE session = 2");
     db.close();
     assert.deepEqual(await verifyDatabase(copy), { sessions: 3, records: 900, damaged: ["b"] });
+  });
+
+  test("BK4 a page that no session's records are on is looked at too", async () => {
+    const { log, path, copy } = await openLog();
+    await fill(log, "s", 3);
+    for (let n = 0; n < 500; n++) await log.claim("s", { userId: `user-${n}`, clientId: "c" }, "e");
+    await log.close();
+    copyFileSync(path, copy);
+    const db = (await loadDefaultDriver()).open(copy);
+    const row = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_clients_1'").get() ?? {};
+    db.close();
+    const page = integerOf(row, "rootpage");
+    const file = readFileSync(copy);
+    file.fill(0xff, page * 4_096 - 200, page * 4_096);
+    writeFileSync(copy, file);
+    await assert.rejects(verifyDatabase(copy), /copy\.sqlite is damaged/);
   });
 
   test("BK4 a copy that was cut off, is of a newer format, or is none, is refused by name", async () => {

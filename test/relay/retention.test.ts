@@ -54,6 +54,20 @@ describe("sessions go by their age", () => {
     }
   });
 
+  test("BK8 also those that stand behind a page of others that stay", async () => {
+    const { log, advance } = await createAged(["z-old"]);
+    advance(2 * dayMs);
+    for (let n = 0; n < 150; n++) await log.claim(`a-${n}`, alice, "e");
+    const relay = await startRelay({ log, limits });
+    try {
+      relay.advance(31 * dayMs);
+      await until(async () => !(await isThere(log, "z-old")));
+      assert.equal((await log.list("", "", 999)).length, 150);
+    } finally {
+      await relay.stop();
+    }
+  });
+
   test("BK9 a session that somebody is in stays, also when it is only read", async () => {
     const { log } = await createAged(["read", "left"]);
     const hourMs = 3_600_000;
