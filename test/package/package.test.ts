@@ -104,8 +104,10 @@ describe("the package", () => {
   }
 
   test("PK4 each package that it imports is one of its dependencies", () => {
-    const { dependencies } = z
-      .object({ dependencies: z.record(z.string(), z.string()) })
+    const names = z.record(z.string(), z.string());
+    // Peers are those that are asked for where somebody wants traces.
+    const { dependencies, peerDependencies } = z
+      .object({ dependencies: names, peerDependencies: names })
       .parse(JSON.parse(own("package.json")));
     const imported = project.files
       .filter((name) => /^dist\/.*\.(js|d\.ts)$/.test(name))
@@ -116,7 +118,10 @@ describe("the package", () => {
       .filter((name) => !/^(node|bun):/.test(name));
     assert.ok(new Set(imported).size > 5);
     // Bun is what the launcher starts.
-    assert.deepEqual([...new Set(imported), "bun"].sort(), Object.keys(dependencies).sort());
+    assert.deepEqual(
+      [...new Set(imported), "bun"].sort(),
+      Object.keys({ ...dependencies, ...peerDependencies }).sort(),
+    );
   });
 
   for (const [name, path] of Object.entries(runtimes)) {
