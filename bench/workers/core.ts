@@ -30,20 +30,24 @@ async function run(trace: Trace) {
   const { name, edits } = trace;
   const sent = payloadsOf(trace);
   const expected = trace.end ?? applyBare(trace);
-  const timed = (way: () => string | Promise<string>) => async () => {
+  const cpu: Record<string, number[]> = {};
+  const timed = (way: string, run: () => string | Promise<string>) => async () => {
+    const used = process.cpuUsage();
     const startMs = performance.now();
-    const made = await way();
+    const made = await run();
     const perSecond = (edits.length / (performance.now() - startMs)) * 1000;
+    const { user, system } = process.cpuUsage(used);
+    cpu[way] = [...(cpu[way] ?? []), (edits.length / (user + system)) * 1e6];
     if (made !== expected) throw new Error(`another text than ${name}'s was made`);
     return perSecond;
   };
   const figures = await inTurn(Number(rounds), {
-    bare: timed(() => applyBare(trace)),
-    admitted: timed(() => admitAll(sent, () => undefined)),
-    encoded: timed(() => admitAll(sent, (message) => toBinary(SessionMessageSchema, message))),
-    path: timed(() => runPath(sent)),
+    bare: timed("bare, of CPU time", () => applyBare(trace)),
+    admitted: timed("admitted, of CPU time", () => admitAll(sent, () => undefined)),
+    encoded: timed("encoded, of CPU time", () => admitAll(sent, (message) => toBinary(SessionMessageSchema, message))),
+    path: timed("path, of CPU time", () => runPath(sent)),
   });
-  return { name, edits: edits.length, figures };
+  return { name, edits: edits.length, figures: { ...figures, ...cpu } };
 }
 
 function payloadsOf({ start, edits }: Trace): LoggedPayload[] {

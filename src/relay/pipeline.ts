@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { AppendBatch, LogRecord } from "../durable/session-log.ts";
-import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
 import { applyRecord } from "../session/apply.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
@@ -10,7 +10,7 @@ import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { decodeRecord } from "./load.ts";
 import type { Origin } from "./participant.ts";
-import { encodeFrame } from "./wire/envelope.ts";
+import { encodeRecord } from "./record-frames.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
 
@@ -247,7 +247,7 @@ function encodeBatch({ epoch, expectedHead, records, writers }: Batch<Origin>): 
     expectedHead,
     records: records.map(({ message, logged }) => ({
       seq: logged.seq,
-      frame: encodeFrame(SessionMessageSchema, message, "binary"),
+      frame: encodeRecord(message),
       payloadHash: logged.payloadHash,
     })),
     writers: [...writers].map(([key, { userId, clientId, generation }]) => ({

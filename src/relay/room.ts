@@ -9,7 +9,7 @@ import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { Participant } from "./participant.ts";
-import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
+import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
@@ -90,7 +90,6 @@ export class Room {
   source(identity: Identity): ReaderSource {
     const { log, now } = this.#context;
     const { pipeline, ring, sessionId } = this;
-    const encode = createControlEncoder(identity);
     return {
       ring,
       get head() {
@@ -98,7 +97,7 @@ export class Room {
       },
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form, timestampMs = now()) => encode(payload, timestampMs, form),
+      encode: (payload, form, timestampMs = now()) => encodeControl(identity, payload, timestampMs, form),
     };
   }
 
