@@ -2,12 +2,12 @@ import { fileURLToPath } from "node:url";
 import { contractAudience, type OpenAudience } from "../src/cli/bench/audience.ts";
 import { MeasuredProcess } from "../src/cli/bench/measured-process.ts";
 import { relayScript } from "../src/cli/bench/start-measured-relay.ts";
+import { withTempFolder } from "../src/cli/bench/temp-folder.ts";
 import type { RuntimeName } from "../src/runtime/this-runtime.ts";
 import { openOriginalAudience } from "./audiences/original.ts";
 import { openWebSocketAudience } from "./audiences/websocket.ts";
 import { commandOf } from "./installed.ts";
 import type { LogKind, RelayVariant } from "./row.ts";
-import { withTempFolder } from "./temp-folder.ts";
 
 /** What the relay is measured beside: a server each, in its own process, with what its readers speak. */
 export interface Peer {

@@ -4,7 +4,7 @@ import { median, number, percentile, spread } from "../src/cli/bench/statistics.
 import { withRelay } from "./contestants.ts";
 import { type BenchOptions, type Row, relayVariants, variantTitle } from "./row.ts";
 
-const measureMs = 2_500;
+const times = { warmUpMs: 1_500, measureMs: 2_500 };
 
 /** p99 in ms; a disk's own sync is in the second. */
 const goalMs = { memory: 3, sqlite: 5 };
@@ -15,7 +15,7 @@ export async function rows(options: BenchOptions): Promise<readonly Row[]> {
   const results = variants.map((): Latency[] => []);
   for (let run = 0; run < options.runs; run++) {
     for (const [index, variant] of variants.entries()) {
-      results[index]?.push(await withRelay(variant, (server) => measureLatency(server, measureMs), options.folder));
+      results[index]?.push(await withRelay(variant, (server) => measureLatency(server, times), options.folder));
     }
   }
   return variants.flatMap((variant, index) => rowsOf(variantTitle(variant), results[index] ?? [], goalMs[variant.log]));

@@ -2,10 +2,10 @@
 import { join } from "node:path";
 import process from "node:process";
 import { measureAppends } from "../../src/cli/bench/measure-appends.ts";
+import { withTempFolder } from "../../src/cli/bench/temp-folder.ts";
 import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import { openSqliteLog } from "../../src/durable/log-sqlite.ts";
-import { withTempFolder } from "../temp-folder.ts";
 import { inTurn, print } from "./worker.ts";
 
 const [rounds, parent] = process.argv.slice(2);

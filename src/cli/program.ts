@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { createAdminCommand } from "./command-admin.ts";
+import { createBenchCommand } from "./command-bench.ts";
 import { createCheckCommand } from "./command-check.ts";
 import { createJoinCommand } from "./command-join.ts";
 import { createLogCommand } from "./command-log.ts";
@@ -21,6 +22,7 @@ export function createProgram(): Command {
     createLogCommand(),
     createAdminCommand(),
     createCheckCommand(),
+    createBenchCommand(),
   ];
   for (const command of commands) {
     program.addCommand(configure(command));

@@ -7,7 +7,6 @@ import { type Seen, Writer } from "./writer.ts";
 
 export const writers = 20;
 const editsPerSecond = 1_000;
-const warmUpMs = 1_500;
 
 export interface Latency {
   readonly toAckMs: readonly number[];
@@ -20,7 +19,10 @@ export interface Latency {
 }
 
 /** Edit to ack, and edit to another reader: `writers` who type into one file, 1,000 edits a second together. */
-export async function measureLatency(server: MeasuredProcess, measureMs: number): Promise<Latency> {
+export async function measureLatency(
+  server: MeasuredProcess,
+  { warmUpMs, measureMs }: Readonly<Record<"warmUpMs" | "measureMs", number>>,
+): Promise<Latency> {
   const connections: BareConnection[] = [];
   const open = async () => {
     const connection = await BareConnection.open(server.port);
