@@ -55,7 +55,7 @@ const server = await serve({
   limits: { ...defaultLimits, streamsPerConnection: 1_000 },
   fetch({ url, body }, { openBody }) {
     const subscribes = url.endsWith("/Subscribe");
-    if (!subscribes && body !== null) void forward(body);
+    if (!subscribes && body !== null) forward(body).catch(() => undefined);
     return new Response(openBody?.(bodyOf(subscribes)), { headers: { "content-type": "application/connect+proto" } });
   },
 });

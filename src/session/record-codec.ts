@@ -14,12 +14,40 @@ import type { WireWriter } from "./wire-writer.ts";
 // Of all messages a relay encodes these by the thousand. They are written here, to the byte as `toBinary` writes them;
 // where a message holds fields that this version does not know, it is left to that.
 
-const field = {
-  message: SessionMessageSchema.field,
-  edit: CodeEditSchema.field,
-  change: TextChangeSchema.field,
-  custom: CustomSchema.field,
-  ack: AckSchema.field,
+/** Of each field its number, looked up once. */
+const message = {
+  sessionId: SessionMessageSchema.field.sessionId.number,
+  timestamp: SessionMessageSchema.field.timestamp.number,
+  userId: SessionMessageSchema.field.userId.number,
+  edit: SessionMessageSchema.field.edit.number,
+  seq: SessionMessageSchema.field.seq.number,
+  clientId: SessionMessageSchema.field.clientId.number,
+  clientSeq: SessionMessageSchema.field.clientSeq.number,
+  custom: SessionMessageSchema.field.custom.number,
+  ack: SessionMessageSchema.field.ack.number,
+};
+const codeEdit = {
+  filePath: CodeEditSchema.field.filePath.number,
+  lineNumber: CodeEditSchema.field.lineNumber.number,
+  content: CodeEditSchema.field.content.number,
+  version: CodeEditSchema.field.version.number,
+  changes: CodeEditSchema.field.changes.number,
+  deleted: CodeEditSchema.field.deleted.number,
+};
+const textChange = {
+  from: TextChangeSchema.field.from.number,
+  to: TextChangeSchema.field.to.number,
+  insert: TextChangeSchema.field.insert.number,
+};
+const customFields = {
+  type: CustomSchema.field.type.number,
+  data: CustomSchema.field.data.number,
+  ephemeral: CustomSchema.field.ephemeral.number,
+};
+const ack = {
+  clientSeq: AckSchema.field.clientSeq.number,
+  seq: AckSchema.field.seq.number,
+  version: AckSchema.field.version.number,
 };
 
 const isPlain = ({ $unknown }: Message): boolean => $unknown === undefined;
@@ -27,27 +55,27 @@ const isPlain = ({ $unknown }: Message): boolean => $unknown === undefined;
 /** False: it is left to `toBinary`, and nothing was written. */
 export function writeEdit(writer: WireWriter, edit: CodeEdit): boolean {
   if (!isPlain(edit) || !edit.changes.every(isPlain)) return false;
-  writer.string(field.edit.filePath.number, edit.filePath);
-  writer.int32(field.edit.lineNumber.number, edit.lineNumber);
-  writer.string(field.edit.content.number, edit.content);
-  writer.int32(field.edit.version.number, edit.version);
+  writer.string(codeEdit.filePath, edit.filePath);
+  writer.int32(codeEdit.lineNumber, edit.lineNumber);
+  writer.string(codeEdit.content, edit.content);
+  writer.int32(codeEdit.version, edit.version);
   for (const { from, to, insert } of edit.changes) {
-    const start = writer.begin(field.edit.changes.number);
-    writer.unsigned(field.change.from.number, from);
-    writer.unsigned(field.change.to.number, to);
-    writer.string(field.change.insert.number, insert);
+    const start = writer.begin(codeEdit.changes);
+    writer.unsigned(textChange.from, from);
+    writer.unsigned(textChange.to, to);
+    writer.string(textChange.insert, insert);
     writer.end(start);
   }
-  writer.bool(field.edit.deleted.number, edit.deleted);
+  writer.bool(codeEdit.deleted, edit.deleted);
   return true;
 }
 
 /** False: it is left to `toBinary`, and nothing was written. */
 export function writeCustom(writer: WireWriter, custom: Custom): boolean {
   if (!isPlain(custom)) return false;
-  writer.string(field.custom.type.number, custom.type);
-  writer.bytes(field.custom.data.number, custom.data);
-  writer.bool(field.custom.ephemeral.number, custom.ephemeral);
+  writer.string(customFields.type, custom.type);
+  writer.bytes(customFields.data, custom.data);
+  writer.bool(customFields.ephemeral, custom.ephemeral);
   return true;
 }
 
@@ -56,19 +84,19 @@ export function writeRecord(writer: WireWriter, record: SessionMessage): boolean
   const { payload } = record;
   if (!isPlain(record) || (payload.case !== "edit" && payload.case !== "custom")) return false;
   let isWhole = true;
-  writer.string(field.message.sessionId.number, record.sessionId);
-  writer.unsigned(field.message.timestamp.number, Number(record.timestamp));
-  writer.string(field.message.userId.number, record.userId);
+  writer.string(message.sessionId, record.sessionId);
+  writer.unsigned(message.timestamp, Number(record.timestamp));
+  writer.string(message.userId, record.userId);
   if (payload.case === "edit") {
-    const start = writer.begin(field.message.edit.number);
+    const start = writer.begin(message.edit);
     isWhole = writeEdit(writer, payload.value);
     writer.end(start);
   }
-  writer.unsigned(field.message.seq.number, Number(record.seq));
-  writer.string(field.message.clientId.number, record.clientId);
-  writer.unsigned(field.message.clientSeq.number, Number(record.clientSeq));
+  writer.unsigned(message.seq, Number(record.seq));
+  writer.string(message.clientId, record.clientId);
+  writer.unsigned(message.clientSeq, Number(record.clientSeq));
   if (payload.case === "custom") {
-    const start = writer.begin(field.message.custom.number);
+    const start = writer.begin(message.custom);
     isWhole = writeCustom(writer, payload.value);
     writer.end(start);
   }
@@ -87,13 +115,13 @@ export interface AckRecord {
 }
 
 export function writeAck(writer: WireWriter, acked: AckRecord): void {
-  writer.string(field.message.sessionId.number, acked.sessionId);
-  writer.unsigned(field.message.timestamp.number, acked.timestampMs);
-  writer.string(field.message.userId.number, acked.userId);
-  writer.string(field.message.clientId.number, acked.clientId);
-  const start = writer.begin(field.message.ack.number);
-  writer.unsigned(field.ack.clientSeq.number, acked.clientSeq);
-  writer.unsigned(field.ack.seq.number, acked.seq);
-  writer.int32(field.ack.version.number, acked.version);
+  writer.string(message.sessionId, acked.sessionId);
+  writer.unsigned(message.timestamp, acked.timestampMs);
+  writer.string(message.userId, acked.userId);
+  writer.string(message.clientId, acked.clientId);
+  const start = writer.begin(message.ack);
+  writer.unsigned(ack.clientSeq, acked.clientSeq);
+  writer.unsigned(ack.seq, acked.seq);
+  writer.int32(ack.version, acked.version);
   writer.end(start);
 }
