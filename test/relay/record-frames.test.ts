@@ -12,8 +12,10 @@ import {
 import { ackPayload, encodeControl } from "../../src/relay/payload.ts";
 import { encodeRecord } from "../../src/relay/record-frames.ts";
 import { encodeFrame, envelopeBytes } from "../../src/relay/wire/envelope.ts";
-import { hashPayload } from "../../src/session/admit.ts";
+import { admit, hashPayload } from "../../src/session/admit.ts";
 import { hashBytes } from "../../src/session/hash.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
+import { emptyState } from "../../src/session/state.ts";
 
 const unsigned = fc.oneof(
   fc.maxSafeNat(),
@@ -88,6 +90,32 @@ describe("frames that are written by hand", () => {
         );
       }),
     );
+  });
+
+  test("an admitted edit is a message as protobuf-es makes it, in the range form alone", () => {
+    const sent = create(CodeEditSchema, { filePath: "a.ts", lineNumber: 1, content: "one" });
+    const payload = { case: "edit", value: sent } as const;
+    const who = { userId: "ann", clientId: "tab" };
+    const message = { ...who, generation: 1, clientSeq: 1, payload, payloadHash: 1, isAdmin: false };
+    const admission = admit(emptyState("demo", "e"), message, 1_700_000_000_000, defaultLimits);
+    assert.ok(admission.kind === "admitted");
+    assert.deepEqual(
+      admission.message,
+      create(SessionMessageSchema, {
+        ...who,
+        sessionId: "demo",
+        timestamp: 1_700_000_000_000n,
+        clientSeq: 1n,
+        seq: 1n,
+        payload: { case: "edit", value: { filePath: "a.ts", version: 1, changes: [{ insert: "one" }] } },
+      }),
+    );
+  });
+
+  test("a large record has its whole length in front", () => {
+    const value = create(CustomSchema, { type: "a", data: new Uint8Array(200_000).fill(1) });
+    const message = create(SessionMessageSchema, { payload: { case: "custom", value } });
+    assert.deepEqual(encodeRecord(message), wholeOf(message));
   });
 
   test("a frame does not change when the next one is written", () => {
