@@ -1,136 +1,32 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { ChangeSet, Text } from "@codemirror/state";
-import { createLocalBus } from "../src/durable/bus-local.ts";
-import { createMemoryLog } from "../src/durable/log-memory.ts";
-import { CodeEditSchema, SessionMessageSchema } from "../src/gen/codereview/v1/codereview_pb.ts";
-import { Meters } from "../src/relay/metrics/meters.ts";
-import { Pipeline } from "../src/relay/pipeline.ts";
-import { admit, hashPayload, type LoggedPayload } from "../src/session/admit.ts";
-import { defaultLimits } from "../src/session/limits.ts";
-import { emptyState, type SessionState } from "../src/session/state.ts";
-import { textContent } from "../src/session/text.ts";
-import { type BenchOptions, inTurn, median, type Row, spread } from "./row.ts";
-import { readTraces, synthesizeTrace, type Trace } from "./traces.ts";
-
-const key = { userId: "ann", clientId: "tab" };
-const filePath = "main.ts";
-const limits = { ...defaultLimits, editBytes: Number.MAX_SAFE_INTEGER };
-/** Edits that come together, of one that types or of many. */
-const editsPerTurn = 32;
+import { median, number, spread } from "../src/cli/bench/statistics.ts";
+import { type BenchOptions, nameOf, type Row } from "./row.ts";
+import { runWorker } from "./workers/worker.ts";
 
 /** Edits a second on one file, through the core alone and through the whole path into the memory log. */
-export async function rows({ traces }: BenchOptions): Promise<readonly Row[]> {
-  const measured: Row[] = [];
-  for (const trace of traces === undefined ? [synthesizeTrace(20_000)] : readTraces(traces)) {
-    measured.push(...(await run(trace)));
-  }
-  return measured;
-}
-
-async function run(trace: Trace): Promise<Row[]> {
-  const { name, edits } = trace;
-  const sent = payloadsOf(trace);
-  const expected = trace.end ?? applyBare(trace);
-  const timed = (way: () => string | Promise<string>) => async () => {
-    const startMs = performance.now();
-    const made = await way();
-    const perSecond = (edits.length / (performance.now() - startMs)) * 1000;
-    if (made !== expected) throw new Error(`another text than ${name}'s was made`);
-    return perSecond;
-  };
-  const measured = await inTurn({
-    bare: timed(() => applyBare(trace)),
-    admitted: timed(() => admitAll(sent, () => undefined)),
-    encoded: timed(() => admitAll(sent, (message) => toBinary(SessionMessageSchema, message))),
-    path: timed(() => runPath(sent)),
-  });
-  const bare = measured("bare");
-  const row = (what: string, values: readonly number[]): Row => ({
-    name: `${what}, ${name}`,
-    value: median(values),
-    unit: "edits/s",
-    peer: { name: "ChangeSet.of and apply", value: median(bare) },
-    note: `${edits.length} edits of one file; runs ${spread(values)}, of the floor ${spread(bare)}`,
-  });
-  return [
-    { ...row("admit and append, memory log", measured("path")), goal: { atLeast: 60_000 } },
-    row("  of it: admit", measured("admitted")),
-    row("  of it: admit, encode", measured("encoded")),
-  ];
-}
-
-function payloadsOf({ start, edits }: Trace): LoggedPayload[] {
-  return [{ from: 0, to: 0, insert: start }, ...edits].map((change, version) => ({
-    case: "edit",
-    value: create(CodeEditSchema, { filePath, version, changes: [change] }),
-  }));
-}
-
-function submissionOf(payload: LoggedPayload, index: number, generation = 1) {
-  return {
-    ...key,
-    generation,
-    clientSeq: index + 1,
-    payload,
-    payloadHash: hashPayload(payload),
-    isAdmin: false,
-  };
-}
-
-function contentOf({ files }: SessionState): string {
-  const file = files.get(filePath);
-  return file === undefined ? "" : textContent(file.text);
-}
-
-/** The floor. */
-function applyBare({ start, edits }: Trace): string {
-  let text = Text.of(start.split("\n"));
-  for (const change of edits) text = ChangeSet.of(change, text.length, "\n").apply(text);
-  return textContent(text);
-}
-
-type Admitted = Extract<ReturnType<typeof admit>, { kind: "admitted" }>;
-
-function admitAll(sent: readonly LoggedPayload[], then: (message: Admitted["message"]) => unknown): string {
-  const state = emptyState("bench", "e");
-  sent.forEach((payload, index) => {
-    const result = admit(state, submissionOf(payload, index), 1_700_000_000_000, limits);
-    if (result.kind !== "admitted") throw new Error(`${result.kind} at ${index}`);
-    then(result.message);
-  });
-  return contentOf(state);
-}
-
-/** What a decoded message goes through until its room may tell of it: order, admission, encoding, the log. */
-async function runPath(sent: readonly LoggedPayload[]): Promise<string> {
-  const log = createMemoryLog(Date.now);
-  const { epoch, generation } = await log.claim("bench", key, "e");
-  const context = {
-    log,
-    bus: createLocalBus().member(),
-    limits,
-    now: Date.now,
-    newId: () => crypto.randomUUID(),
-    defer: (then: () => void) => void setImmediate(then),
-    meters: new Meters(),
-    traces: undefined,
-  };
-  const fail = (why: string) => {
-    throw new Error(`the path ended: ${why}`);
-  };
-  const pipeline = new Pipeline(context, emptyState("bench", epoch), {
-    published: () => undefined,
-    superseded: () => fail("superseded"),
-    failed: ({ reason }) => fail(reason),
-  });
-  const origin = { logged: () => undefined, answered: () => fail("an edit made no record") };
-  for (let index = 0; index < sent.length; ) {
-    for (const end = index + editsPerTurn; index < end; index++) {
-      const payload = sent[index];
-      if (payload !== undefined) pipeline.submit(origin, submissionOf(payload, index, generation), 64);
+export async function rows({ runtimes, runs, traces }: BenchOptions): Promise<readonly Row[]> {
+  const all: Row[] = [];
+  for (const runtime of runtimes) {
+    const args = [String(runs), ...(traces === undefined ? [] : [traces])];
+    for (const { name, edits, figures } of await runWorker(runtime, "core.ts", args)) {
+      const bare = figures.bare ?? [];
+      const row = (what: string, way: string): Row => {
+        const values = figures[way] ?? [];
+        const ofCpu = figures[`${way}, of CPU time`] ?? [];
+        return {
+          name: `${what}, ${name}, ${nameOf(runtime)}`,
+          value: median(values),
+          unit: "edits/s",
+          peer: { name: "ChangeSet.of and apply", value: median(bare) },
+          // Other work on the machine takes wall time, not CPU time; the runtime's own helpers take both.
+          note: `${edits} edits of one file; runs ${spread(values)}, of the floor ${spread(bare)}; ${number(median(ofCpu))} a second of CPU time`,
+        };
+      };
+      all.push(
+        { ...row("admit and append, memory log", "path"), goal: { atLeast: 60_000 } },
+        row("  of it: admit", "admitted"),
+        row("  of it: admit, encode", "encoded"),
+      );
     }
-    await pipeline.settled();
   }
-  await log.close();
-  return contentOf(pipeline.state);
+  return all;
 }

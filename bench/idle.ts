@@ -1,31 +1,50 @@
-import { BareConnection } from "./bare-h2.ts";
-import { newTally, readToken, subscribe, until } from "./calls.ts";
-import type { Row } from "./row.ts";
-import { type ServerKind, ServerProcess } from "./server-process.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { relayGreetings } from "../src/cli/bench/audience.ts";
+import { BareConnection } from "../src/cli/bench/bare-connection.ts";
+import { newTally } from "../src/cli/bench/bare-stream.ts";
+import { readToken, subscribe, until } from "../src/cli/bench/calls.ts";
+import type { MeasuredProcess } from "../src/cli/bench/measured-process.ts";
+import { median, spread } from "../src/cli/bench/statistics.ts";
+import { peers, withPeer, withRelay } from "./contestants.ts";
+import { type BenchOptions, nameOf, type Row } from "./row.ts";
 
 const streams = 2_000;
 const connectionCount = 20;
 
+/** KiB for each stream. */
+const goals = { bun: 10, node: 20 };
+const besides = {
+  bun: { stock: peers.stockBun, floor: peers.floorBun },
+  node: { stock: peers.stockNode, floor: peers.floorNode },
+};
+
 /** Resident memory for each `Subscribe` stream on which nothing happens, in KiB. */
-export async function rows(): Promise<readonly Row[]> {
-  const relay = await run("relay", 2);
-  const stock = await run("stock", 1);
-  const floor = await run("floor", 1);
-  return [
-    {
-      name: "memory for each idle stream",
-      value: relay,
-      unit: "KiB",
-      goal: { atMost: 10 },
-      peer: { name: "stock connect-es", value: stock },
-      note: `${streams} streams over ${connectionCount} connections, resident after a full collection`,
-    },
-    { name: "  the floor: Bun's direct streams alone", value: floor, unit: "KiB" },
-  ];
+export async function rows({ runtimes, runs }: BenchOptions): Promise<readonly Row[]> {
+  const all: Row[] = [];
+  for (const runtime of runtimes) {
+    const { stock, floor } = besides[runtime];
+    const values: { relay: number[]; stock: number[]; floor: number[] } = { relay: [], stock: [], floor: [] };
+    for (let run = 0; run < Math.min(runs, 3); run++) {
+      values.relay.push(await withRelay({ runtime, log: "memory" }, (server) => measure(server, relayGreetings)));
+      values.stock.push(await withPeer(stock, ["100"], (server) => measure(server, 1)));
+      values.floor.push(await withPeer(floor, ["100"], (server) => measure(server, 1)));
+    }
+    all.push(
+      {
+        name: `memory for each idle stream, ${nameOf(runtime)}`,
+        value: median(values.relay),
+        unit: "KiB",
+        goal: { atMost: goals[runtime] },
+        peer: { name: "stock connect-es", value: median(values.stock) },
+        note: `${streams} streams over ${connectionCount} connections, resident after a full collection; runs ${spread(values.relay)}`,
+      },
+      { name: `  ${floor.title}`, value: median(values.floor), unit: "KiB", note: `runs ${spread(values.floor)}` },
+    );
+  }
+  return all;
 }
 
-async function run(kind: ServerKind, greetings: number): Promise<number> {
-  const server = await ServerProcess.start(kind);
+async function measure(server: MeasuredProcess, greetings: number): Promise<number> {
   const connections: BareConnection[] = [];
   try {
     const token = await readToken();
@@ -38,13 +57,12 @@ async function run(kind: ServerKind, greetings: number): Promise<number> {
     };
     // What is loaded and compiled once is not a stream's.
     await open(streams / connectionCount);
-    const before = (await server.usageWhenCollected()).rssBytes;
+    const before = (await server.usage("collect")).rssBytes;
     for (let index = 0; index < connectionCount; index++) await open(streams / connectionCount);
-    await Bun.sleep(500);
-    const after = (await server.usageWhenCollected()).rssBytes;
+    await sleep(500);
+    const after = (await server.usage("collect")).rssBytes;
     return (after - before) / streams / 1024;
   } finally {
     for (const connection of connections) connection.close();
-    await server.stop();
   }
 }

@@ -1,30 +1,34 @@
-import { BareConnection } from "./bare-h2.ts";
+import { BareConnection } from "../src/cli/bench/bare-connection.ts";
+import { newTally } from "../src/cli/bench/bare-stream.ts";
 import {
   collaborate,
   decodeMessage,
   encodeMessage,
-  newTally,
   type Payload,
   readToken,
   subscribe,
   until,
   writeToken,
-} from "./calls.ts";
-import { median, type Row, spread } from "./row.ts";
-import { ServerProcess } from "./server-process.ts";
+} from "../src/cli/bench/calls.ts";
+import { median, spread } from "../src/cli/bench/statistics.ts";
+import { withRelay } from "./contestants.ts";
+import { type BenchOptions, type RelayVariant, type Row, relayVariants, variantTitle } from "./row.ts";
 
 const records = 100_000;
-const runs = 5;
 /** Of the client that fills the session, unanswered at once: its bytes stay below the server's window. */
 const window = 64;
 
 /** How long a client that comes back, and one that comes new, take until they have everything. */
-export async function rows(): Promise<readonly Row[]> {
-  return [await resumed(), await joined()];
+export async function rows(options: BenchOptions): Promise<readonly Row[]> {
+  const all: Row[] = [];
+  for (const variant of relayVariants(options)) {
+    all.push(await resumed(variant, options), await joined(variant, options));
+  }
+  return all;
 }
 
-async function resumed(): Promise<Row> {
-  return await withServer(async (open) => {
+async function resumed(variant: RelayVariant, { runs, folder }: BenchOptions): Promise<Row> {
+  return await withServer(variant, folder, async (open) => {
     const token = await readToken();
     const welcome = { resumeToken: "", clientId: "" };
     const first = await open();
@@ -55,9 +59,9 @@ async function resumed(): Promise<Row> {
       times.push(performance.now() - startMs);
       connection.close();
     }
-    const note = `records of 100 B of data, memory log, from connect to the last; runs ${spread(times)}`;
+    const note = `records of 100 B of data, from connect to the last; runs ${spread(times)}`;
     return {
-      name: "resume after 100,000 missed records",
+      name: `resume after 100,000 missed records, ${variantTitle(variant)}`,
       value: median(times),
       unit: "ms",
       goal: { atMost: 1_000 },
@@ -69,8 +73,8 @@ async function resumed(): Promise<Row> {
 const files = 64;
 const textLength = 1024 * 1024;
 
-async function joined(): Promise<Row> {
-  return await withServer(async (open) => {
+async function joined(variant: RelayVariant, { runs, folder }: BenchOptions): Promise<Row> {
+  return await withServer(variant, folder, async (open) => {
     const version = new Array<number>(files).fill(0);
     const insert = "abcdefghij".padEnd(Math.ceil(textLength / records), "k");
     await fill(await open(), (index) => {
@@ -102,30 +106,38 @@ async function joined(): Promise<Row> {
       connection.close();
     }
     return {
-      name: "join a session of 100,000 records, 1 MiB of text",
+      name: `join a session of 100,000 records, 1 MiB of text, ${variantTitle(variant)}`,
       value: median(times),
       unit: "ms",
       goal: { atMost: 100 },
-      note: `${text} characters in ${files} files, memory log, an open room, from connect to the last part; runs ${spread(times)}`,
+      note: `${text} characters in ${files} files, an open room, from connect to the last part; runs ${spread(times)}`,
     };
   });
 }
 
 type Open = () => Promise<BareConnection>;
 
-async function withServer(work: (open: Open) => Promise<Row>): Promise<Row> {
-  const server = await ServerProcess.start("relay");
-  const connections: BareConnection[] = [];
-  try {
-    return await work(async () => {
-      const connection = await BareConnection.open(server.port);
-      connections.push(connection);
-      return connection;
-    });
-  } finally {
-    for (const connection of connections) connection.close();
-    await server.stop();
-  }
+async function withServer(
+  variant: RelayVariant,
+  folder: string | undefined,
+  work: (open: Open) => Promise<Row>,
+): Promise<Row> {
+  return await withRelay(
+    variant,
+    async (server) => {
+      const connections: BareConnection[] = [];
+      try {
+        return await work(async () => {
+          const connection = await BareConnection.open(server.port);
+          connections.push(connection);
+          return connection;
+        });
+      } finally {
+        for (const connection of connections) connection.close();
+      }
+    },
+    folder,
+  );
 }
 
 /** Puts the records into the session as one client, through the relay. */

@@ -1,3 +1,6 @@
+import { number } from "../src/cli/bench/statistics.ts";
+import type { RuntimeName } from "../src/runtime/this-runtime.ts";
+
 /** One figure of the table. */
 export interface Row {
   readonly name: string;
@@ -20,50 +23,36 @@ export interface Part {
   readonly rows: (options: BenchOptions) => Promise<readonly Row[]>;
 }
 
+export const logKinds = ["memory", "sqlite"] as const;
+export type LogKind = (typeof logKinds)[number];
+
 /** What the command line may say to the parts. */
 export interface BenchOptions {
+  readonly runtimes: readonly RuntimeName[];
+  readonly logs: readonly LogKind[];
+  /** Of each server, in turn; the median of them is the figure. */
+  readonly runs: number;
+  /** fanout: of its loads those with this in their name; undefined: all. */
+  readonly only?: string | undefined;
   /** Folder with real editing histories; undefined: made-up typing. */
   readonly traces?: string | undefined;
-  /** On the disk that durable appends are measured on; undefined: the system's folder for temporary files. */
+  /** On the disk that SQLite is measured on; undefined: the system's folder for temporary files. */
   readonly folder?: string | undefined;
 }
 
-const rounds = 5;
-
-/** Five rounds of each way, in turn, so that what else the machine does falls on all of them alike. */
-export async function inTurn<K extends string>(
-  ways: Readonly<Record<K, () => Promise<number>>>,
-): Promise<(name: K) => readonly number[]> {
-  const entries: readonly [string, () => Promise<number>][] = Object.entries(ways);
-  const values = new Map<string, number[]>(entries.map(([name]) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, way] of entries) values.get(name)?.push(await way());
-  }
-  return (name) => values.get(name) ?? [];
+/** One way to run the relay. */
+export interface RelayVariant {
+  readonly runtime: RuntimeName;
+  readonly log: LogKind;
 }
 
-/** Of an odd number the middle one, of an even number the mean of the middle two. NaN of none. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const upper = sorted[sorted.length >> 1] ?? Number.NaN;
-  const lower = sorted[(sorted.length - 1) >> 1] ?? Number.NaN;
-  return (lower + upper) / 2;
+export function relayVariants({ runtimes, logs }: BenchOptions): readonly RelayVariant[] {
+  return runtimes.flatMap((runtime) => logs.map((log) => ({ runtime, log })));
 }
 
-/** The smallest value that `share` (0 to 1) of all values do not exceed. NaN of none. */
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
-}
-
-/** `0.42-0.55`: the least and the greatest. */
-export function spread(values: readonly number[]): string {
-  return `${number(Math.min(...values))}-${number(Math.max(...values))}`;
-}
-
-export function number(value: number): string {
-  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3).replace(/\.?0+$/, "");
-}
+const names = { bun: "Bun", node: "Node", memory: "memory log", sqlite: "SQLite log" } as const;
+export const nameOf = (what: keyof typeof names): string => names[what];
+export const variantTitle = ({ runtime, log }: RelayVariant): string => `${nameOf(runtime)}, ${nameOf(log)}`;
 
 /** Peer / value: how many times less than the peer, or more where more is better. */
 export function ratio({ value, unit, peer }: Row): number | undefined {

@@ -5,7 +5,7 @@
 import { loadavg } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { number } from "../row.ts";
+import { number } from "../../src/cli/bench/statistics.ts";
 import { type Load, type Measured, measure, type Protocol } from "./measure.ts";
 import type { Runtime } from "./relay-process.ts";
 

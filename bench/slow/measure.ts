@@ -1,6 +1,9 @@
 // One relay, its readers, a writer at full speed, and now and then a reader that never reads.
+
+import { median } from "../../src/cli/bench/statistics.ts";
+import { withTempFolder } from "../../src/cli/bench/temp-folder.ts";
 import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { BareConnection } from "../bare-h2.ts";
+import { BareConnection } from "./bare-h2.ts";
 import {
   collaborate,
   decodeMessage,
@@ -10,9 +13,7 @@ import {
   subscribe,
   until,
   writeToken,
-} from "../calls.ts";
-import { median } from "../row.ts";
-import { withTempFolder } from "../temp-folder.ts";
+} from "./calls.ts";
 import { type RelayProcess, type Runtime, startRelayProcess, type Usage } from "./relay-process.ts";
 
 export type Protocol = keyof typeof contentTypes;

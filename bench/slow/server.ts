@@ -5,7 +5,7 @@ import { importSecret } from "../../src/auth/key-import.ts";
 import { createKeySet } from "../../src/auth/keys.ts";
 import { startRelay } from "../../src/runtime/start-relay.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
-import { secret } from "../calls.ts";
+import { secret } from "./calls.ts";
 import type { Ready, Usage } from "./relay-process.ts";
 
 const unlimited = 1e9;

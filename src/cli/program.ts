@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { readVersion } from "../runtime/version.ts";
 import { createAdminCommand } from "./command-admin.ts";
 import { createBackupCommand } from "./command-backup.ts";
+import { createBenchCommand } from "./command-bench.ts";
 import { createCheckCommand } from "./command-check.ts";
 import { createJoinCommand } from "./command-join.ts";
 import { createLogCommand } from "./command-log.ts";
@@ -23,6 +24,7 @@ export function createProgram(): Command {
     createAdminCommand(),
     createBackupCommand(),
     createCheckCommand(),
+    createBenchCommand(),
   ];
   for (const command of commands) {
     program.addCommand(configure(command));

@@ -1,12 +1,13 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { FaultSchema, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { reasons } from "../session/reasons.ts";
 import type { Refusal } from "../session/refusal.ts";
 import type { LoggedMessage } from "../session/state.ts";
 import type { SentPayload } from "./metrics/labels.ts";
 import type { Meters } from "./metrics/meters.ts";
+import { encodeAck } from "./record-frames.ts";
 import type { FrameForm } from "./stream.ts";
-import { encodeFrame, envelop } from "./wire/envelope.ts";
+import { encodeFrame } from "./wire/envelope.ts";
 
 /** Who is on a stream, in which session. */
 export interface Identity {
@@ -23,25 +24,13 @@ export type RelayPayload = NonNullable<MessageInitShape<typeof SessionMessageSch
 /** A frame with a message of the relay to one participant. */
 export function encodeControl(identity: Identity, payload: RelayPayload, nowMs: number, form: FrameForm): Uint8Array {
   const { sessionId, userId, clientId } = identity;
+  if (payload.case === "ack" && form === "binary") {
+    const { clientSeq = 0n, seq = 0n, version = 0 } = payload.value;
+    const place = { clientSeq: Number(clientSeq), seq: Number(seq), version };
+    return encodeAck({ sessionId, userId, clientId, timestampMs: nowMs, ...place });
+  }
   const message = create(SessionMessageSchema, { sessionId, userId, clientId, timestamp: BigInt(nowMs), payload });
   return encodeFrame(SessionMessageSchema, message, form);
-}
-
-/**
- * `encodeControl` for one participant. Whoever writes is told an Ack for each message: who that is, is encoded once for
- * all of them, which makes an Ack's frame three times cheaper (1.5 us instead of 4.2).
- */
-export function createControlEncoder(
-  identity: Identity,
-): (payload: RelayPayload, nowMs: number, form: FrameForm) => Uint8Array {
-  let who: Uint8Array | undefined;
-  return (payload, nowMs, form) => {
-    if (payload.case !== "ack" || form !== "binary") return encodeControl(identity, payload, nowMs, form);
-    const { sessionId, userId, clientId } = identity;
-    who ??= toBinary(SessionMessageSchema, create(SessionMessageSchema, { sessionId, userId, clientId }));
-    const said = create(SessionMessageSchema, { timestamp: BigInt(nowMs), payload });
-    return envelop(who, toBinary(SessionMessageSchema, said));
-  };
 }
 
 const toldPayloads: ReadonlyMap<RelayPayload["case"], SentPayload> = new Map([

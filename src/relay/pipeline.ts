@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
-import { type SessionMessage, SessionMessageSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import { refuse } from "../session/refusal.ts";
@@ -11,8 +11,8 @@ import type { RelayContext } from "./context.ts";
 import { foldRecord } from "./load.ts";
 import { reasonOf } from "./metrics/meters.ts";
 import type { Origin } from "./participant.ts";
+import { encodeRecord } from "./record-frames.ts";
 import { failSpan } from "./traces/traces.ts";
-import { encodeFrame } from "./wire/envelope.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
 
@@ -287,7 +287,7 @@ function encodeBatch({ epoch, expectedHead, records, writers }: Batch<Origin>): 
     expectedHead,
     records: records.map(({ message, logged }) => ({
       seq: logged.seq,
-      frame: encodeFrame(SessionMessageSchema, message, "binary"),
+      frame: encodeRecord(message),
       payloadHash: logged.payloadHash,
     })),
     writers: [...writers].map(([key, { userId, clientId, generation }]) => ({

@@ -10,7 +10,7 @@ import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { SharedPayload } from "./metrics/labels.ts";
 import type { Participant } from "./participant.ts";
-import { createControlEncoder, type Identity, type RelayPayload } from "./payload.ts";
+import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
@@ -98,7 +98,6 @@ export class Room {
   source(identity: Identity): ReaderSource {
     const { log, now, meters } = this.#context;
     const { pipeline, ring, sessionId } = this;
-    const encode = createControlEncoder(identity);
     return {
       ring,
       meters,
@@ -107,7 +106,7 @@ export class Room {
       },
       readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
       conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form, timestampMs = now()) => encode(payload, timestampMs, form),
+      encode: (payload, form, timestampMs = now()) => encodeControl(identity, payload, timestampMs, form),
     };
   }
 

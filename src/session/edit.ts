@@ -1,7 +1,5 @@
-import { create } from "@bufbuild/protobuf";
 import type { ChangeSet } from "@codemirror/state";
 import type { CodeEdit } from "../gen/codereview/v1/codereview_pb.ts";
-import { CodeEditSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { absentFile, type FileState, type FileVersion, fileUnits, textAt, versionsSince } from "./file.ts";
 import type { Limits } from "./limits.ts";
 import { isPathValid } from "./path.ts";
@@ -57,14 +55,19 @@ export function planEdit(
 }
 
 /** The edit as the log has it: in the range form, with the version that it makes; always with a change, if an empty one. */
-export function encodePlan({ file, changes, deleted }: PlannedEdit): CodeEdit {
-  const list = listChanges(changes);
-  return create(CodeEditSchema, {
+export function encodePlan({ file, changes: set, deleted }: PlannedEdit): CodeEdit {
+  const list = listChanges(set);
+  const changes = list.length > 0 ? list : [{ from: 0, to: 0, insert: "" }];
+  // Written out: protobuf-es's `create` takes five times as long.
+  return {
+    $typeName: "codereview.v1.CodeEdit",
     filePath: file.path,
+    lineNumber: 0,
+    content: "",
     version: file.version + 1,
-    changes: list.length > 0 ? list : [{ from: 0, to: 0, insert: "" }],
+    changes: changes.map(({ from, to, insert }) => ({ $typeName: "codereview.v1.TextChange", from, to, insert })),
     deleted,
-  });
+  };
 }
 
 function checkSize(edit: CodeEdit, limits: Limits): Refusal | undefined {

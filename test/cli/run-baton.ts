@@ -45,6 +45,11 @@ export class Run {
     return this.#wait(() => pattern.exec(this.stdout), `${pattern} on stdout`);
   }
 
+  /** The same on stderr. */
+  told(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#wait(() => pattern.exec(this.stderr), `${pattern} on stderr`);
+  }
+
   logged(message: string): Promise<true> {
     return this.#wait(() => (this.logs.some((line) => line.message === message) ? true : null), `"${message}" logged`);
   }

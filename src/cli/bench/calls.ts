@@ -1,15 +1,18 @@
 // The calls of the contract, as bytes for the bare client.
+import { setTimeout as sleep } from "node:timers/promises";
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { encodeEnvelope } from "@connectrpc/connect/protocol";
-import { signDevelopmentToken } from "../src/auth/sign.ts";
+import { signDevelopmentToken } from "../../auth/sign.ts";
 import {
   type JoinSchema,
   type SessionMessage,
   SessionMessageSchema,
   SubscribeRequestSchema,
-} from "../src/gen/codereview/v1/codereview_pb.ts";
-import type { BareConnection, BareStream, Tally } from "./bare-h2.ts";
+} from "../../gen/codereview/v1/codereview_pb.ts";
+import { envelop } from "../../relay/wire/envelope.ts";
+import type { BareConnection } from "./bare-connection.ts";
+import type { BareStream, Tally } from "./bare-stream.ts";
 
+/** Of servers on loopback that live as long as one measurement. */
 export const secret = new TextEncoder().encode("a secret of the bench, thirty-two bytes long");
 export const sessionId = "bench";
 
@@ -17,6 +20,8 @@ export type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>[
 type JoinFields = MessageInitShape<typeof JoinSchema>;
 
 const service = "/codereview.v1.CodeReviewService";
+export const subscribePath = `${service}/Subscribe`;
+export const collaboratePath = `${service}/CollaborativeSession`;
 
 export function readToken(sub = "reader"): Promise<string> {
   return tokenOf(sub, "session:read");
@@ -42,15 +47,18 @@ export interface CallOptions {
 
 /** Opens `Subscribe`. */
 export function subscribe(connection: BareConnection, { join = {}, ...options }: CallOptions): BareStream {
-  const stream = connection.stream({ ...options, path: `${service}/Subscribe` });
-  const request = create(SubscribeRequestSchema, { sessionId, join });
-  stream.finish(encodeEnvelope(0, toBinary(SubscribeRequestSchema, request)));
+  const stream = connection.stream({ ...options, path: subscribePath });
+  stream.finish(encodeSubscribe(join));
   return stream;
+}
+
+export function encodeSubscribe(join: JoinFields = {}): Uint8Array {
+  return envelop(toBinary(SubscribeRequestSchema, create(SubscribeRequestSchema, { sessionId, join })));
 }
 
 /** Opens `CollaborativeSession`, and joins. */
 export function collaborate(connection: BareConnection, { join = {}, ...options }: CallOptions): BareStream {
-  const stream = connection.stream({ ...options, path: `${service}/CollaborativeSession` });
+  const stream = connection.stream({ ...options, path: collaboratePath });
   stream.send(encodeMessage({ case: "join", value: join }));
   return stream;
 }
@@ -62,20 +70,18 @@ export function encodeMessage(payload: Payload, clientSeq = 0): Uint8Array {
     clientSeq: BigInt(clientSeq),
     ...(payload.case === "join" ? { sessionId } : {}),
   });
-  return encodeEnvelope(0, toBinary(SessionMessageSchema, message));
+  return envelop(toBinary(SessionMessageSchema, message));
 }
 
 export function decodeMessage(bytes: Uint8Array): SessionMessage {
   return fromBinary(SessionMessageSchema, bytes);
 }
 
-export const newTally = (): Tally => ({ messages: 0, bytes: 0, writes: 0 });
-
 /** Rejects when `met` is not true within the time. */
 export async function until(met: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!met()) {
     if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await Bun.sleep(1);
+    await sleep(1);
   }
 }

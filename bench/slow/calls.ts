@@ -1,0 +1,81 @@
+// The calls of the contract, as bytes for the bare client.
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { signDevelopmentToken } from "../../src/auth/sign.ts";
+import {
+  type JoinSchema,
+  type SessionMessage,
+  SessionMessageSchema,
+  SubscribeRequestSchema,
+} from "../../src/gen/codereview/v1/codereview_pb.ts";
+import type { BareConnection, BareStream, Tally } from "./bare-h2.ts";
+
+export const secret = new TextEncoder().encode("a secret of the bench, thirty-two bytes long");
+export const sessionId = "bench";
+
+export type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
+type JoinFields = MessageInitShape<typeof JoinSchema>;
+
+const service = "/codereview.v1.CodeReviewService";
+
+export function readToken(sub = "reader"): Promise<string> {
+  return tokenOf(sub, "session:read");
+}
+
+export function writeToken(sub: string): Promise<string> {
+  return tokenOf(sub, "session:edit session:comment session:custom");
+}
+
+function tokenOf(sub: string, scope: string): Promise<string> {
+  return signDevelopmentToken(secret, { sub, sessions: [sessionId], scope, ttlSeconds: 3600 }, Date.now());
+}
+
+export interface CallOptions {
+  readonly token: string;
+  readonly tally: Tally;
+  /** Default: Connect's. */
+  readonly contentType?: string;
+  readonly join?: JoinFields;
+  readonly onMessage?: (bytes: Uint8Array) => void;
+  readonly onEnd?: (text: string) => void;
+}
+
+/** Opens `Subscribe`. */
+export function subscribe(connection: BareConnection, { join = {}, ...options }: CallOptions): BareStream {
+  const stream = connection.stream({ ...options, path: `${service}/Subscribe` });
+  const request = create(SubscribeRequestSchema, { sessionId, join });
+  stream.finish(encodeEnvelope(0, toBinary(SubscribeRequestSchema, request)));
+  return stream;
+}
+
+/** Opens `CollaborativeSession`, and joins. */
+export function collaborate(connection: BareConnection, { join = {}, ...options }: CallOptions): BareStream {
+  const stream = connection.stream({ ...options, path: `${service}/CollaborativeSession` });
+  stream.send(encodeMessage({ case: "join", value: join }));
+  return stream;
+}
+
+/** A message as a client sends it. `clientSeq` 0: it is not logged. */
+export function encodeMessage(payload: Payload, clientSeq = 0): Uint8Array {
+  const message = create(SessionMessageSchema, {
+    payload,
+    clientSeq: BigInt(clientSeq),
+    ...(payload.case === "join" ? { sessionId } : {}),
+  });
+  return encodeEnvelope(0, toBinary(SessionMessageSchema, message));
+}
+
+export function decodeMessage(bytes: Uint8Array): SessionMessage {
+  return fromBinary(SessionMessageSchema, bytes);
+}
+
+export const newTally = (): Tally => ({ messages: 0, bytes: 0, writes: 0 });
+
+/** Rejects when `met` is not true within the time. */
+export async function until(met: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!met()) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await Bun.sleep(1);
+  }
+}

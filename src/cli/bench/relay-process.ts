@@ -1,0 +1,32 @@
+// The relay, whole, with its rates off, as a process to be measured. Its argument: "memory", or a folder for SQLite.
+import process from "node:process";
+import { importSecret } from "../../auth/key-import.ts";
+import { createKeySet } from "../../auth/keys.ts";
+import { startRelay } from "../../runtime/start-relay.ts";
+import { defaultLimits } from "../../session/limits.ts";
+import { secret } from "./calls.ts";
+import { announce } from "./side-channel.ts";
+
+const unlimited = 1e9;
+
+const [log = "memory"] = process.argv.slice(2);
+const imported = await importSecret(secret);
+if (imported.kind === "refused") throw new Error(imported.message);
+const relay = await startRelay({
+  host: "127.0.0.1",
+  port: 0,
+  log: log === "memory" ? "memory" : "sqlite",
+  dataDir: log,
+  keys: createKeySet(imported.keys),
+  limits: {
+    ...defaultLimits,
+    messagesPerSecond: unlimited,
+    messagesBurst: unlimited,
+    unackedBytes: unlimited,
+    userStreams: unlimited,
+    streamsPerConnection: 1_000,
+    // Kept whole, so that a resume can go over 100,000 records.
+    logRecords: 1_000_000,
+  },
+});
+announce(Number(new URL(relay.url).port));
