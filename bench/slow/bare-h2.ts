@@ -9,12 +9,8 @@ const frameHeadBytes = 9;
 const envelopeHeadBytes = 5;
 const largestWindow = 2 ** 31 - 1;
 const initialWindow = 65_535;
-export interface ConnectionOptions {
-  /** Its windows are as large as can be; else HTTP/2's own, 64 KiB, and not opened before `resume`. */
-  readonly takesAll?: boolean;
-  /** After how many bytes the connection's window is opened again; a stream's own, once opened, outlasts every measurement. */
-  readonly creditBytes?: number;
-}
+/** The connection's window is opened again in such steps; a stream's own, once opened, outlasts every measurement. */
+const windowStep = 2 ** 28;
 
 /** What came down on some streams. */
 export interface Tally {
@@ -51,20 +47,15 @@ export class BareConnection {
   #flags = 0;
   #stream: BareStream | undefined;
   #control: Buffer[] = [];
-  readonly #creditBytes: number;
   #consumed = 0;
   /** Called after each chunk that came, when its messages were counted. */
   onChunk: () => void = () => undefined;
 
-  private constructor(creditBytes: number) {
-    this.#creditBytes = creditBytes;
-  }
+  private constructor() {}
 
-  static async open(
-    port: number,
-    { takesAll = true, creditBytes = 2 ** 28 }: ConnectionOptions = {},
-  ): Promise<BareConnection> {
-    const connection = new BareConnection(creditBytes);
+  /** `takesAll`: its windows are as large as can be; else HTTP/2's own, 64 KiB, and not opened before `resume`. */
+  static async open(port: number, takesAll = true): Promise<BareConnection> {
+    const connection = new BareConnection();
     connection.#socket = await Bun.connect({
       hostname: "127.0.0.1",
       port,
@@ -192,7 +183,7 @@ export class BareConnection {
 
   #credit(bytes: number): void {
     this.#consumed += bytes;
-    if (this.#consumed < this.#creditBytes) return;
+    if (this.#consumed < windowStep) return;
     this.#send(frame(frameType.windowUpdate, 0, 0, uint32(this.#consumed)));
     this.#consumed = 0;
   }

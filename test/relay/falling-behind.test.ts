@@ -6,6 +6,7 @@ import {
   type SessionMessage,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import type { ReaderStep } from "../../src/relay/metrics/labels.ts";
+import { isResyncDue, prepareResync } from "../../src/relay/resync.ts";
 import { SessionClient } from "../../src/session/client/client.ts";
 import type { ClientEffect } from "../../src/session/client/effects.ts";
 import type { Limits } from "../../src/session/limits.ts";
@@ -242,6 +243,20 @@ describe("a reader that falls behind", () => {
     assert.equal((await back.take("welcome")).outcome, Outcome.RESUMED);
     for (let seq = 2n; seq <= 61n; seq++) assert.equal((await back.takeMessage("edit")).seq, seq);
     assert.equal(stepsOf("resynced"), 0);
+  });
+
+  test("SR5 the Welcome, the snapshot and what comes behind it are of one moment", async () => {
+    await rewrite();
+    while (!isResyncDue(room(), limits, 1)) await rewrite();
+    const own = participantOf("writer") ?? assert.fail();
+    const resync = (await prepareResync(relay.relay, room(), own, 1)) ?? assert.fail();
+    const parts = [...{ [Symbol.iterator]: () => resync.parts }];
+    const { head } = room().state;
+    assert.deepEqual(new Set(parts.map(({ seq }) => seq)), new Set([BigInt(head)]));
+    assert.equal(resync.nextSeq, head + 1);
+    assert.ok(resync.welcome.case === "welcome");
+    const { headSeq, lastClientSeq, outcome } = resync.welcome.value;
+    assert.deepEqual([headSeq, lastClientSeq, outcome], [BigInt(head), sent, Outcome.RESYNCED]);
   });
 
   test("SR5 what it has on its way is neither lost nor there twice", async () => {
