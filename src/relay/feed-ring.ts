@@ -102,10 +102,11 @@ export class RingFeed {
 
   /** The ring's own bytes, as they lie. */
   #passRuns(to: number): void {
-    for (const run of this.#source.ring.runs(this.#position, to)) {
+    const { ring } = this.#source;
+    for (const run of ring.runs(this.#position, to)) {
+      ring.sent(this.#position, run.to);
       this.#nextSeq = run.head + 1;
       this.#position = run.to;
-      this.#source.meters.sendContents(run.contents);
       if (!this.#write(run.bytes)) return;
     }
   }

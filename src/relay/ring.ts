@@ -1,5 +1,4 @@
 import type { SharedPayload } from "./metrics/labels.ts";
-import type { Content, Tally } from "./metrics/meters.ts";
 import type { FrameForm } from "./stream.ts";
 
 /** One frame in the ring. */
@@ -27,8 +26,10 @@ export interface Run {
   readonly to: number;
   /** The last record at or before the last of them in the ring's order. */
   readonly head: number;
-  readonly contents: readonly Content[];
 }
+
+/** So many entries of this payload were sent, or one to so many readers, and that is so many bytes. */
+export type CountSent = (payload: SharedPayload, messages: number, bytes: number) => void;
 
 /** The forms that are derived from the binary one. */
 export type DerivedForm = Exclude<FrameForm, "binary">;
@@ -44,6 +45,9 @@ interface Slot extends RingEntry {
   readonly segment: Segment;
   readonly start: number;
   derived: Partial<Record<DerivedForm, Uint8Array>> | undefined;
+  /** Pieces that were sent and are not counted yet, which begin with it, and which end with it. */
+  begun: number;
+  ended: number;
 }
 
 const firstSegmentBytes = 4 * 1024;
@@ -58,6 +62,7 @@ const dropLot = 1024;
  */
 export class Ring {
   readonly #maxBytes: number;
+  readonly #count: CountSent;
   #slots: Slot[] = [];
   /** Index of the first of `#slots`; those before `#first` are dropped already. */
   #base = 0;
@@ -70,8 +75,16 @@ export class Ring {
     runs: [],
   };
 
-  constructor(maxBytes: number) {
+  /** Of the pieces that were sent and are not counted yet: entries [from, to) hold them all. */
+  #uncountedFrom = Number.POSITIVE_INFINITY;
+  #uncountedTo = 0;
+  /** Those among them that began with an entry that is dropped, and end with one that is kept. */
+  #underWay = 0;
+
+  /** `count` is told what was sent of it, when an entry is dropped or `countSent` asks. */
+  constructor(maxBytes: number, count: CountSent = () => undefined) {
     this.#maxBytes = maxBytes;
+    this.#count = count;
   }
 
   /** Of one entry, on average. */
@@ -96,7 +109,7 @@ export class Ring {
     segment.bytes.set(frame, start);
     segment.used += frame.length;
     const kept = segment.bytes.subarray(start, segment.used);
-    this.#slots.push({ ...entry, frame: kept, segment, start, derived: undefined });
+    this.#slots.push({ ...entry, frame: kept, segment, start, derived: undefined, begun: 0, ended: 0 });
     segment.to = this.end;
     this.#bytes += frame.length;
     while (this.#bytes > this.#maxBytes && this.#first < this.end - 1) this.#dropFirst();
@@ -110,21 +123,49 @@ export class Ring {
   /**
    * The entries [from, to) as runs of bytes: one for each segment that they lie in, so none is much larger than a
    * segment. Everybody who keeps up asks for the same ones, so the last answer is kept; whoever does not asks for its
-   * own.
+   * own, so one is found without a look at the entries between.
    */
   runs(from: number, to: number): readonly Run[] {
     if (from === this.#lastRuns.from && to === this.#lastRuns.to) return this.#lastRuns.runs;
     const runs: Run[] = [];
     for (let at = from; at < to; ) {
-      const runFrom = at;
       const { segment, start } = this.#slot(at);
       at = Math.min(segment.to, to);
       const last = this.#slot(at - 1);
-      const bytes = segment.bytes.subarray(start, last.start + last.frame.length);
-      runs.push({ bytes, to: at, head: last.head, contents: this.#contents(runFrom, at) });
+      runs.push({ bytes: segment.bytes.subarray(start, last.start + last.frame.length), to: at, head: last.head });
     }
     this.#lastRuns = { from, to, runs };
     return runs;
+  }
+
+  /**
+   * One reader was sent the entries [from, to) as they lie. Where a piece begins and where it ends is noted, whatever lies
+   * between: how many readers an entry went to is then the sum over those before it, made once for all of them.
+   */
+  sent(from: number, to: number): void {
+    if (to <= this.#first) return;
+    const begin = Math.max(from, this.#first);
+    this.#slot(begin).begun += 1;
+    this.#slot(to - 1).ended += 1;
+    if (begin < this.#uncountedFrom) this.#uncountedFrom = begin;
+    if (to > this.#uncountedTo) this.#uncountedTo = to;
+  }
+
+  /** Counts what was sent until now. */
+  countSent(): void {
+    const to = this.#uncountedTo;
+    for (let at = Math.max(this.#uncountedFrom, this.#first); at < to; at++) this.#countSlot(this.#slot(at));
+    this.#uncountedFrom = Number.POSITIVE_INFINITY;
+    this.#uncountedTo = 0;
+  }
+
+  #countSlot(slot: Slot): void {
+    const readers = this.#underWay + slot.begun;
+    if (readers === 0) return;
+    this.#count(slot.payload, readers, readers * slot.frame.length);
+    this.#underWay = readers - slot.ended;
+    slot.begun = 0;
+    slot.ended = 0;
   }
 
   /** An entry in another form than the binary: made when it is first asked for, once for all. */
@@ -152,22 +193,6 @@ export class Ring {
     return low;
   }
 
-  /** Runs end with their segment, so this looks at some hundred entries at the most, for a write of 64 KiB. */
-  #contents(from: number, to: number): readonly Content[] {
-    const contents: (Content & Tally)[] = [];
-    let present: (Content & Tally) | undefined;
-    for (let at = from; at < to; at++) {
-      const { payload, frame } = this.#slot(at);
-      if (present?.payload !== payload) {
-        present = contents.find((content) => content.payload === payload) ?? { payload, messages: 0, bytes: 0 };
-        if (present.messages === 0) contents.push(present);
-      }
-      present.messages += 1;
-      present.bytes += frame.length;
-    }
-    return contents;
-  }
-
   #slot(index: number): Slot {
     const slot = this.#slots[index - this.#base];
     if (slot === undefined || index < this.#first) throw new RangeError(`the ring does not hold entry ${index}`);
@@ -183,7 +208,9 @@ export class Ring {
   }
 
   #dropFirst(): void {
-    this.#bytes -= this.#slot(this.#first).frame.length;
+    const slot = this.#slot(this.#first);
+    this.#bytes -= slot.frame.length;
+    this.#countSlot(slot);
     this.#first += 1;
     const dropped = this.#first - this.#base;
     if (dropped >= dropLot) {

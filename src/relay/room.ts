@@ -51,7 +51,7 @@ export class Room {
     this.isKept = isKept;
     this.sessionId = state.sessionId;
     this.roster = new Roster(context.limits);
-    this.ring = new Ring(context.limits.ringBytes);
+    this.ring = new Ring(context.limits.ringBytes, (...sent) => context.meters.send(...sent));
     this.#ephemerals = new Ephemerals(context.limits.ringBytes);
     this.pipeline = new Pipeline(context, state, {
       published: (records) => this.#published(records),
@@ -207,6 +207,7 @@ export class Room {
     this.#leaveBus();
     for (const participant of [...this.participants.values()]) this.end(participant, error);
     this.pipeline.end(error);
+    this.ring.countSent();
   }
 
   /** Forgets the ephemerals that everybody has been told of, and the claims that were not heard of for long. */

@@ -47,8 +47,8 @@ export const numbers: Readonly<Record<NumberName, (exposed: Exposed) => Iterable
     baton_stream_ends_total: ({ relay }) => counted(relay.meters.streamEnds, "reason"),
     baton_messages_received_total: ({ relay }) => tallied(relay.meters.received, ({ messages }) => messages),
     baton_received_bytes_total: ({ relay }) => tallied(relay.meters.received, ({ bytes }) => bytes),
-    baton_messages_sent_total: ({ relay }) => tallied(relay.meters.sent, ({ messages }) => messages),
-    baton_sent_bytes_total: ({ relay }) => tallied(relay.meters.sent, ({ bytes }) => bytes),
+    baton_messages_sent_total: ({ relay }) => tallied(sentBy(relay), ({ messages }) => messages),
+    baton_sent_bytes_total: ({ relay }) => tallied(sentBy(relay), ({ bytes }) => bytes),
     baton_writes_total: ({ relay }) => one(relay.meters.writes),
     baton_message_refusals_total: ({ relay }) => counted(relay.meters.faults, "reason"),
     baton_token_rotations_total: ({ relay }) => counted(relay.meters.rotations, "outcome"),
@@ -82,6 +82,12 @@ function largestLag({ rooms }: Relay): number {
     for (const { reader } of participants.values()) largest = Math.max(largest, state.head - reader.toldSeq);
   }
   return largest;
+}
+
+/** With what rings have not counted yet. */
+function sentBy({ rooms, meters }: Relay): Meters["sent"] {
+  for (const { ring } of rooms.all) ring.countSent();
+  return meters.sent;
 }
 
 const one = (value: number): readonly Sample[] => [[{}, value]];

@@ -11,18 +11,12 @@ import {
   reasonNames,
   rotationOutcomes,
   type SentPayload,
-  type SharedPayload,
 } from "./labels.ts";
 
 /** Messages of one kind, and their bytes, envelopes with them. */
 export interface Tally {
   messages: number;
   bytes: number;
-}
-
-/** How many messages of each kind a piece of the ring holds: counted once, for all who read it. */
-export interface Content extends Readonly<Tally> {
-  readonly payload: SharedPayload;
 }
 
 const milliseconds = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000];
@@ -84,15 +78,6 @@ export class Meters {
 
   send(payload: SentPayload, messages: number, bytes: number): void {
     count(this.sent[payload], messages, bytes);
-  }
-
-  /** Of a piece of the ring, which one reader was sent. */
-  sendContents(contents: readonly Content[]): void {
-    // Once for each delivery where nothing gathers: no iterator, and no look-up in a map.
-    for (let index = 0; index < contents.length; index++) {
-      const content = contents[index];
-      if (content !== undefined) count(this.sent[content.payload], content.messages, content.bytes);
-    }
   }
 
   /** A reader has come to this step. */

@@ -322,6 +322,19 @@ describe("the metrics of a live relay", () => {
     assert.equal(after.sum("baton_writes_total") - before.sum("baton_writes_total"), 20);
   });
 
+  test("MT5 what was sent in a session that has gone since is still counted", async () => {
+    const reader = await relay.join({ as: "r" });
+    await reader.take("welcome");
+    const writer = await relay.join({ as: "w" });
+    await writer.take("welcome");
+    for (let n = 1; n <= 5; n++) writer.send(custom(), { clientSeq: BigInt(n) });
+    for (let n = 1; n <= 5; n++) await reader.take("custom");
+    await relay.admin().deleteSession({ sessionId: "demo" }, await operator(relay));
+    await reader.ended;
+    await until(() => [...relay.relay.rooms.all].length === 0);
+    assert.equal((await scrape(relay)).sum("baton_messages_sent_total", { payload: "custom" }), 5);
+  });
+
   test("MT5 bytes are those of the frames", async () => {
     const reader = await relay.join({ as: "r" });
     const writer = await relay.join({ as: "w" });
