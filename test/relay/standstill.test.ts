@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import { Reader } from "../../src/relay/reader.ts";
+import { Ring } from "../../src/relay/ring.ts";
 import { tickMs } from "../../src/relay/ticker.ts";
 import { edit, startRelay } from "./harness.ts";
 import { assertAlive } from "./operators.ts";
@@ -88,6 +90,33 @@ describe("a process that stood still", () => {
     } finally {
       await relay.stop();
     }
+  });
+
+  test("SF6 nor against a reader that is behind", () => {
+    let nowMs = 1_000;
+    const reader = new Reader({
+      outlet: { form: "binary", write: () => new Promise(() => undefined), end: () => undefined },
+      source: {
+        ring: new Ring(1_024),
+        head: 0,
+        readLog: async () => [],
+        conflated: () => [],
+        encode: () => new Uint8Array(8),
+      },
+      key: "a/alice",
+      ackFrom: 1,
+      snapshot: undefined,
+      fromSeq: 1,
+      now: () => nowMs,
+      fail: (error) => assert.fail(String(error)),
+    });
+    reader.forgive(500);
+    assert.equal(reader.blockedSinceMs, undefined);
+    reader.welcome({ case: "heartbeat", value: {} });
+    assert.equal(reader.blockedSinceMs, 1_000);
+    nowMs = 9_000;
+    reader.forgive(7_000);
+    assert.equal(reader.blockedSinceMs, 8_000);
   });
 
   test("SF6 who was silent long enough before is gone all the same", async () => {
