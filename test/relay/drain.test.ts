@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { GoAway_Reason as GoAwayReason } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { joinDeaf, openCrowd } from "./crowd.ts";
 import { type Stream, startRelay } from "./harness.ts";
+import { holdLog, until } from "./operators.ts";
 
 const drainMs = 4_000;
 
@@ -50,6 +51,45 @@ test("LC1 a drain tells 500 streams to go, loses nothing that was acked, and doe
     }
     assert.ok(acks > 0);
     deaf.socket.destroy();
+  } finally {
+    await relay.stop();
+  }
+});
+
+test("LC1 LM10 who waits to be let in when the relay drains is told so at once", async () => {
+  const held = holdLog("claim");
+  const relay = await startRelay({ log: held.log, limits: { joins: 1, drainMs: 1000 } });
+  try {
+    held.begin();
+    const first = await relay.join({ as: "first" });
+    await held.asked;
+    const waiting = await relay.join({ as: "waiting" });
+    await until(() => relay.relay.admission.load.waiting === 1);
+    const drained = relay.drain();
+    assert.equal((await waiting.ended).fault?.reason, "DRAIN");
+    held.release();
+    assert.equal((await first.ended).fault?.reason, "DRAIN");
+    await drained;
+  } finally {
+    await relay.stop();
+  }
+});
+
+test("LC1 what is on its way into the log when the relay drains is answered before its stream ends", async () => {
+  const held = holdLog("append");
+  const relay = await startRelay({ log: held.log });
+  try {
+    const alice = await relay.join();
+    await alice.take("welcome");
+    held.begin();
+    alice.send({ case: "custom", value: {} }, { clientSeq: 1n });
+    await held.asked;
+    const drained = relay.drain();
+    await alice.take("goAway");
+    held.release();
+    assert.equal((await alice.take("ack")).seq, 1n);
+    assert.equal((await alice.ended).fault?.reason, "DRAIN");
+    await drained;
   } finally {
     await relay.stop();
   }

@@ -6,6 +6,7 @@ import { FaultSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { tick } from "../../src/relay/ticker.ts";
 import type { TestRelay } from "./harness.ts";
 import { answerTo, custom, enter, withRelay } from "./limits/with-relay.ts";
+import { holdLog } from "./operators.ts";
 
 async function reasonOf(call: Promise<unknown>): Promise<string | undefined> {
   try {
@@ -77,6 +78,40 @@ describe("one user", () => {
       alice.finish();
       await alice.ended;
       assert.equal(await readLog(relay, "alice"), 1);
+    });
+  });
+
+  test("LM8 a call that reads the log holds its place while it runs", async () => {
+    const held = holdLog("read");
+    await withRelay(
+      { userStreams: 1 },
+      async (relay) => {
+        const bob = await enter(relay, "bob");
+        assert.equal(await answerTo(bob, custom, 1n), "ack");
+        held.begin();
+        const reading = readLog(relay, "alice");
+        await held.asked;
+        assert.equal(await reasonOf(readLog(relay, "alice")), "USER_LIMIT");
+        held.release();
+        assert.equal(await reading, 1);
+        assert.equal(await readLog(relay, "alice"), 1);
+      },
+      { log: held.log },
+    );
+  });
+
+  test("LM8 a Publish by resume token is in its session", async () => {
+    await withRelay({ userSessions: 1 }, async (relay) => {
+      const stream = await relay.join({ session: "one" });
+      const { resumeToken } = await stream.take("welcome");
+      stream.finish();
+      await stream.ended;
+      relay.advance(60_000);
+      tick(relay.relay);
+      const options = await headersOf(relay, "alice", ["*"]);
+      assert.equal(await reasonOf(relay.client().publish({ sessionId: "one", resumeToken }, options)), "OK");
+      const elsewhere = relay.client().publish({ sessionId: "two", clientId: "c" }, options);
+      assert.equal(await reasonOf(elsewhere), "USER_LIMIT");
     });
   });
 
