@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import { Meters } from "../../src/relay/metrics/meters.ts";
 import { Reader } from "../../src/relay/reader.ts";
 import { Ring } from "../../src/relay/ring.ts";
 import { tickMs } from "../../src/relay/ticker.ts";
@@ -98,6 +99,7 @@ describe("a process that stood still", () => {
       outlet: { form: "binary", write: () => new Promise(() => undefined), end: () => undefined },
       source: {
         ring: new Ring(1_024),
+        meters: new Meters(),
         head: 0,
         readLog: async () => [],
         conflated: () => [],
@@ -108,6 +110,7 @@ describe("a process that stood still", () => {
       snapshot: undefined,
       fromSeq: 1,
       now: () => nowMs,
+      fetchResync: () => undefined,
       fail: (error) => assert.fail(String(error)),
     });
     reader.forgive(500);
