@@ -95,7 +95,8 @@ function contestantsOf({ load, isFull }: Case, options: BenchOptions): readonly 
       title: variantTitle(variant),
       relay: variant.runtime,
       results: [],
-      run: () => withRelay(variant, (server) => measureFanout(server, contractAudience(), whole), options.folder),
+      run: () =>
+        withRelay(variant, (server) => measureFanout(server, contractAudience(), whole), { parent: options.folder }),
     }));
   const [variant] = relayVariants(options);
   const h2load = isFull ? findH2load() : undefined;
@@ -107,7 +108,9 @@ function contestantsOf({ load, isFull }: Case, options: BenchOptions): readonly 
             title: `${variantTitle(variant)}, read by h2load`,
             results: [],
             run: () =>
-              withRelay(variant, (server) => measureFanout(server, h2loadAudience(h2load), whole), options.folder),
+              withRelay(variant, (server) => measureFanout(server, h2loadAudience(h2load), whole), {
+                parent: options.folder,
+              }),
           },
         ];
   const others = Object.keys(peers)
