@@ -46,7 +46,12 @@ export class Room {
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
-  constructor(context: RelayContext, users: Users, state: SessionState, first: number, isKept: boolean) {
+  constructor(
+    context: RelayContext,
+    users: Users,
+    state: SessionState,
+    { first, isKept, snapshotSeq }: { readonly first: number; readonly isKept: boolean; readonly snapshotSeq: number },
+  ) {
     this.#context = context;
     this.#users = users;
     this.isKept = isKept;
@@ -59,7 +64,7 @@ export class Room {
       superseded: (key, generation) => this.#supersede(key, generation),
       failed: (error) => this.fail(error),
     });
-    this.#snapshots = new SnapshotKeeper(context, state, first);
+    this.#snapshots = new SnapshotKeeper(context, state, first, snapshotSeq);
     this.#leaveBus = context.bus.subscribe(state.sessionId, (message) => this.#heard(message));
     this.#emptySinceMs = context.now();
   }
@@ -111,6 +116,17 @@ export class Room {
     this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
     this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
+  }
+
+  /** Takes a participant back in that the room forgot while it was out of memory; nobody is told of it. */
+  restore(participant: Participant): void {
+    const { key, generation, identity } = participant;
+    this.participants.set(participant.streamId, participant);
+    this.#byClient.set(key, participant);
+    this.#users.of(identity.userId, this.#context.now()).began(this.sessionId);
+    this.#expectEnd(participant);
+    if (generation > 0) this.pipeline.supersede(key, generation);
+    participant.reader.goOn();
   }
 
   /** What a client does under this claim ends what it did under older ones, here and elsewhere. */
