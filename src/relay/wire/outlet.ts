@@ -5,7 +5,7 @@ import type { WireProtocol } from "./protocol.ts";
 
 export interface OutletOptions {
   readonly form: FrameForm;
-  readonly protocol: WireProtocol;
+  readonly protocol: Pick<WireProtocol, "encodeEnd">;
   /** Undefined where the protocol ends without. */
   readonly sendTrailers: SendTrailers | undefined;
   /** How long an ended stream waits for a peer that is behind to take the end. */
