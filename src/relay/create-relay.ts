@@ -8,6 +8,8 @@ import { Admission } from "./admission.ts";
 import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
+import { hearClient } from "./hear-client.ts";
+import { Instances } from "./instances.ts";
 import type { RelayFacts } from "./metrics/collectors.ts";
 import { Meters } from "./metrics/meters.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
@@ -63,7 +65,8 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   const traces = openTraces(options.facts?.build?.version);
   const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
   const users = new Users(limits);
-  const rooms = new Rooms(context, users);
+  const rooms = new Rooms(context, users, (room, message) => hearClient(relay, room, message));
+  const instances = new Instances(context);
   const relay: Relay = {
     ...context,
     tokens: createTokenVerifier({
@@ -76,6 +79,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     }),
     resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
     rooms,
+    instances,
     users,
     admission: new Admission(limits),
     folds: new Admission({ joins: foldsAtOnce, joinsWaiting: foldsWaiting }),
@@ -85,6 +89,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
     inTurn: createTurns(defer),
   };
   const leaveBus = bus.listen((message) => hear(relay, message));
+  instances.begin();
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
   await keys.tend(now());
   const tick = createTicker(relay);
@@ -102,6 +107,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       readiness.become("draining");
       await drain(relay);
       clearInterval(ticker);
+      instances.end();
       leaveBus();
     },
   };
@@ -110,8 +116,14 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
 /** What another instance tells all of them. */
 function hear(relay: Relay, message: InstanceMessage): void {
   switch (message.kind) {
-    case "disconnect":
-      disconnect(relay, message);
+    case "disconnect": {
+      const streams = disconnect(relay, message);
+      if (message.ask !== undefined) relay.instances.answer(message.ask, streams);
+      return;
+    }
+    case "disconnected":
+    case "instance":
+      relay.instances.hear(message);
       return;
     case "revoked":
       void followRevocations(relay);
