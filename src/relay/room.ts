@@ -10,10 +10,11 @@ import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { SharedPayload } from "./metrics/labels.ts";
 import type { Participant } from "./participant.ts";
-import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
+import type { Identity, RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
+import { RoomSource } from "./room-source.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import type { Users } from "./users.ts";
 import { encodeFrame } from "./wire/envelope.ts";
@@ -45,7 +46,12 @@ export class Room {
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
-  constructor(context: RelayContext, users: Users, state: SessionState, first: number, isKept: boolean) {
+  constructor(
+    context: RelayContext,
+    users: Users,
+    state: SessionState,
+    { first, isKept, snapshotSeq }: { readonly first: number; readonly isKept: boolean; readonly snapshotSeq: number },
+  ) {
     this.#context = context;
     this.#users = users;
     this.isKept = isKept;
@@ -58,7 +64,7 @@ export class Room {
       superseded: (key, generation) => this.#supersede(key, generation),
       failed: (error) => this.fail(error),
     });
-    this.#snapshots = new SnapshotKeeper(context, state, first);
+    this.#snapshots = new SnapshotKeeper(context, state, first, snapshotSeq);
     this.#leaveBus = context.bus.subscribe(state.sessionId, (message) => this.#heard(message));
     this.#emptySinceMs = context.now();
   }
@@ -96,18 +102,7 @@ export class Room {
 
   /** Where a participant of this room reads from. */
   source(identity: Identity): ReaderSource {
-    const { log, now, meters } = this.#context;
-    const { pipeline, ring, sessionId } = this;
-    return {
-      ring,
-      meters,
-      get head() {
-        return pipeline.state.head;
-      },
-      readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
-      conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form, timestampMs = now()) => encodeControl(identity, payload, timestampMs, form),
-    };
+    return new RoomSource(this.#context, this, this.#ephemerals, identity);
   }
 
   /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */
@@ -121,6 +116,17 @@ export class Room {
     this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
     this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
+  }
+
+  /** Takes a participant back in that the room forgot while it was out of memory; nobody is told of it. */
+  restore(participant: Participant): void {
+    const { key, generation, identity } = participant;
+    this.participants.set(participant.streamId, participant);
+    this.#byClient.set(key, participant);
+    this.#users.of(identity.userId, this.#context.now()).began(this.sessionId);
+    this.#expectEnd(participant);
+    if (generation > 0) this.pipeline.supersede(key, generation);
+    participant.reader.goOn();
   }
 
   /** What a client does under this claim ends what it did under older ones, here and elsewhere. */

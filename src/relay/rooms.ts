@@ -70,10 +70,11 @@ export class Rooms {
     try {
       for (;;) {
         const kept = await this.#context.log.describe(sessionId);
-        const state = await this.#fold(sessionId, kept);
+        const { state, snapshotSeq } = await this.#fold(sessionId, kept);
         // What was deleted while it was read would stand for the history that came after it.
         if ((await this.#context.log.describe(sessionId))?.epoch !== kept?.epoch) continue;
-        const room = new Room(this.#context, this.#users, state, kept?.first ?? 1, kept !== undefined);
+        const place = { first: kept?.first ?? 1, isKept: kept !== undefined, snapshotSeq };
+        const room = new Room(this.#context, this.#users, state, place);
         this.#rooms.set(sessionId, room);
         return room;
       }
@@ -86,12 +87,17 @@ export class Rooms {
     }
   }
 
-  async #fold(sessionId: string, kept: LogState | undefined): Promise<SessionState> {
+  /** The state, and which record the newest snapshot is of; 0 = there is none. */
+  async #fold(
+    sessionId: string,
+    kept: LogState | undefined,
+  ): Promise<{ readonly state: SessionState; readonly snapshotSeq: number }> {
     const { log, limits, newId } = this.#context;
-    if (kept === undefined) return emptyState(sessionId, newId());
+    if (kept === undefined) return { state: emptyState(sessionId, newId()), snapshotSeq: 0 };
     // From the snapshot before the newest: so there is history to map the edits over that were on their way.
     const newest = await log.latestSnapshot(sessionId, kept.head);
     const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
-    return await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+    const state = await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+    return { state, snapshotSeq: newest?.seq ?? 0 };
   }
 }

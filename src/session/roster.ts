@@ -44,6 +44,21 @@ export class Roster {
     return this.#entries.get(key);
   }
 
+  /** Shows it again as it was, and tells nobody. */
+  restore(entry: RosterEntry): void {
+    this.#entries.set(clientKey(entry.userId, entry.clientId), entry);
+  }
+
+  /** When the next of them is idle, or has left, unless something happens before; infinite: never. */
+  get nextChangeMs(): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { leavesAtMs, status, lastInputMs } of this.#entries.values()) {
+      const idleAtMs = status === Status.IDLE ? Number.POSITIVE_INFINITY : lastInputMs + this.#limits.idleMs;
+      nextMs = Math.min(nextMs, leavesAtMs ?? idleAtMs);
+    }
+    return nextMs;
+  }
+
   joined(userId: string, clientId: string, nowMs: number): readonly PresenceChange[] {
     const key = clientKey(userId, clientId);
     const present = this.#entries.get(key);
