@@ -36,9 +36,9 @@ export function createRoutes(
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
-  const { messageBytes: maxMessageBytes, firstMessageMs } = relay.limits;
+  const { messageBytes: maxMessageBytes, unackedBytes, firstMessageMs } = relay.limits;
   const options = { maxMessageBytes, firstMessageMs, report };
-  const streamOptions = { ...options, endGraceMs };
+  const streamOptions = { ...options, endGraceMs, maxWaitingBytes: unackedBytes + maxMessageBytes };
   const { method } = CodeReviewService;
   const endpoints = [
     createStreamEndpoint(method.collaborativeSession, collaborate(relay), streamOptions),
