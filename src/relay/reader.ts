@@ -63,7 +63,7 @@ export class Reader {
     const { outlet, source, key, ackFrom, snapshot, fromSeq } = options;
     this.outlet = outlet;
     this.#source = source;
-    this.#frames = new ReaderFrames({ form: outlet.form, key, ackFrom, encode: source.encode });
+    this.#frames = new ReaderFrames({ form: outlet.form, key, ackFrom, source });
     this.#ring = new RingFeed(source, this.#frames, (frames) => this.#write(frames));
     this.#now = options.now;
     this.#fetchResync = options.fetchResync;

@@ -10,10 +10,11 @@ import type { RelayContext } from "./context.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { SharedPayload } from "./metrics/labels.ts";
 import type { Participant } from "./participant.ts";
-import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
+import type { Identity, RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
+import { RoomSource } from "./room-source.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import type { Users } from "./users.ts";
 import { encodeFrame } from "./wire/envelope.ts";
@@ -101,18 +102,7 @@ export class Room {
 
   /** Where a participant of this room reads from. */
   source(identity: Identity): ReaderSource {
-    const { log, now, meters } = this.#context;
-    const { pipeline, ring, sessionId } = this;
-    return {
-      ring,
-      meters,
-      get head() {
-        return pipeline.state.head;
-      },
-      readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
-      conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form, timestampMs = now()) => encodeControl(identity, payload, timestampMs, form),
-    };
+    return new RoomSource(this.#context, this, this.#ephemerals, identity);
   }
 
   /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */

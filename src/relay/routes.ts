@@ -76,9 +76,9 @@ export function createServiceRoutes(
   const report = (streamId: string, error: unknown) => {
     logger.error("a call failed", { streamId, error: describeError(error) });
   };
-  const { messageBytes: maxMessageBytes, firstMessageMs } = limits;
+  const { messageBytes: maxMessageBytes, unackedBytes, firstMessageMs } = limits;
   const options = { maxMessageBytes, firstMessageMs, report };
-  const streamOptions = { ...options, endGraceMs };
+  const streamOptions = { ...options, endGraceMs, maxWaitingBytes: unackedBytes + maxMessageBytes };
   const { method } = CodeReviewService;
   const endpoints = [
     createStreamEndpoint(method.collaborativeSession, services.collaborate, streamOptions),

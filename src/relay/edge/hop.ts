@@ -16,7 +16,7 @@ export const helloSchema = z.object({
   streamId: z.string(),
   principal: principalSchema,
   carriage: z.enum(["bidi", "split"]),
-  protocol: z.enum(["connect", "grpc-web", "grpc"]),
+  protocol: z.enum(["connect", "grpc-web", "grpc", "websocket"]),
   form: z.enum(["binary", "json", "text"]),
   /** The client's first message, in base64. */
   first: z.string(),

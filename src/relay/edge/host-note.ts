@@ -39,7 +39,7 @@ const noteSchema = z.object({
   joinedAsReader: z.boolean(),
   carriage: z.enum(["bidi", "split"]),
   dialect: z.enum(["contract", "original"]),
-  protocol: z.enum(["connect", "grpc-web", "grpc"]),
+  protocol: z.enum(["connect", "grpc-web", "grpc", "websocket"]),
   form: z.enum(["binary", "json", "text"]),
   /** Left out: it is told of none by an Ack. */
   ackFrom: z.number().optional(),
