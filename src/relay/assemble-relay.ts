@@ -4,6 +4,8 @@ import type { SessionLog } from "../durable/session-log.ts";
 import { resumeTokenTtlMs } from "../session/limits.ts";
 import { Admission } from "./admission.ts";
 import type { RelayPlatform } from "./context.ts";
+import { hearClient } from "./hear-client.ts";
+import { Instances } from "./instances.ts";
 import { Meters } from "./metrics/meters.ts";
 import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
@@ -34,12 +36,13 @@ export function assembleRelay(platform: RelayPlatform, parts: RelayParts): Relay
   const { limits, defer } = platform;
   const { tokens, resumeSecret, revocations, traces, users = new Users(limits) } = parts;
   const context = { ...platform, meters: new Meters(), traces };
-  const rooms = new Rooms(context, users);
-  return {
+  const rooms = new Rooms(context, users, (room, message) => hearClient(relay, room, message));
+  const relay: Relay = {
     ...context,
     tokens,
     resumeTokens: createResumeTokens({ secret: resumeSecret, ttlMs: resumeTokenTtlMs }),
     rooms,
+    instances: new Instances(context),
     users,
     admission: new Admission(limits),
     folds: new Admission({ joins: foldsAtOnce, joinsWaiting: foldsWaiting }),
@@ -48,6 +51,7 @@ export function assembleRelay(platform: RelayPlatform, parts: RelayParts): Relay
     retention: new Retention(context, rooms),
     inTurn: createTurns(defer),
   };
+  return relay;
 }
 
 const resumeSecretBytes = 32;

@@ -58,6 +58,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
   const traces = openTraces(options.facts?.build?.version);
   const relay = assembleRelay(platform, { tokens, resumeSecret: secret, revocations, traces });
   const leaveBus = bus.listen((message) => hear(relay, message));
+  relay.instances.begin();
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
   await keys.tend(now());
   const tick = createTicker(relay);
@@ -75,6 +76,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       readiness.become("draining");
       await drain(relay);
       clearInterval(ticker);
+      relay.instances.end();
       leaveBus();
     },
   };
@@ -83,8 +85,14 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
 /** What another instance tells all of them. */
 function hear(relay: Relay, message: InstanceMessage): void {
   switch (message.kind) {
-    case "disconnect":
-      disconnect(relay, message);
+    case "disconnect": {
+      const streams = disconnect(relay, message);
+      if (message.ask !== undefined) relay.instances.answer(message.ask, streams);
+      return;
+    }
+    case "disconnected":
+    case "instance":
+      relay.instances.hear(message);
       return;
     case "revoked":
       void followRevocations(relay);

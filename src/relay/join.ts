@@ -17,6 +17,7 @@ import { openSnapshot } from "./load.ts";
 import type { JoinOutcome } from "./metrics/labels.ts";
 import type { Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
+import { learnFirst, reachResume } from "./reach-resume.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
@@ -106,16 +107,17 @@ async function attemptJoin(
   assertPlace(relay, room, identity, writes);
   const generation = writes ? await claim(relay, room, identity) : 0;
   if (generation === undefined) return undefined;
+  if (resume !== undefined) await reachResume(relay, room, Number(join.lastSeq), resume);
   const { state } = room;
   const token = await relay.resumeTokens.issue(
     { ...identity, epoch: state.epoch, generation, head: state.head },
     relay.now(),
   );
   const request = { history: join.history, lastSeq: Number(join.lastSeq), resume };
+  await learnFirst(relay, room, planJoin(state, room.first, request));
   const early = planJoin(state, room.first, request);
   if (early.kind === "tail-lost") {
-    await relay.log.renewEpoch(identity.sessionId, state.epoch, relay.newId());
-    relay.rooms.endEpoch(identity.sessionId, state.epoch);
+    await room.loseTail();
     return undefined;
   }
   const stored = await storedState(relay, state, early);
@@ -175,8 +177,7 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
   // It takes the place of its own older stream.
   if (room.participantOf(identity.key)?.mayWrite === writes) return;
   const { writers, readers } = relay.limits;
-  const alike = room.count(({ mayWrite }) => mayWrite === writes);
-  if (alike >= (writes ? writers : readers)) {
+  if (writes ? room.writerCount(identity.key) >= writers : room.readerCount >= readers) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
   }
   relay.users.of(identity.userId, relay.now()).assertStream();

@@ -28,6 +28,7 @@ export function createTicker(relay: Relay): () => void {
 /** Everything that happens because time has passed, once. */
 export function tick(relay: Relay): void {
   const nowMs = relay.now();
+  relay.instances.tick(nowMs);
   if (relay.revocations.isDue(nowMs)) void followRevocations(relay);
   if (relay.retention.isDue(nowMs)) void relay.retention.sweep(nowMs);
   for (const room of relay.rooms.all) {
@@ -53,7 +54,9 @@ function tickRoom(relay: Relay, room: Room, nowMs: number): void {
     if (ends !== undefined) room.end(participant, new BatonError(ends));
     else remind(relay.limits, participant, nowMs);
   }
-  room.tell(room.roster.tick(nowMs));
+  room.presence.count(room.count(({ mayWrite }) => !mayWrite));
+  room.tell(room.presence.tick(nowMs));
+  room.look(nowMs);
   room.prune(nowMs);
 }
 
@@ -63,8 +66,9 @@ function tickRoom(relay: Relay, room: Room, nowMs: number): void {
  */
 function forgiveStandstill({ rooms }: Relay, stoodMs: number): void {
   logger.warn("the process stood still", { ms: Math.round(stoodMs) });
-  for (const { participants } of rooms.all) {
+  for (const { participants, presence } of rooms.all) {
     for (const participant of participants.values()) participant.forgive(stoodMs);
+    presence.forgive(stoodMs);
   }
 }
 
