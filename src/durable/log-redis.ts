@@ -132,7 +132,8 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       return session?.epoch ?? "";
     },
 
-    watch: (sessionId, ring) => connection.subscribe(keys.doorbell(sessionId), { open: ring, message: ring }),
+    watch: (sessionId, ring) =>
+      connection.subscribe(keys.doorbell(sessionId), { open: () => ring(), message: () => ring() }),
 
     async delete(sessionId, untouchedSinceMs) {
       assertOpen();

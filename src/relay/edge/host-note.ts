@@ -14,6 +14,8 @@ const shownSchema = z
     status: z.enum(Status),
     cursor: z.json().optional(),
     lastInputMs: z.number(),
+    generation: z.number(),
+    /** Left out: their stream lives. */
     leavesAtMs: z.number().optional(),
   })
   .transform(
@@ -21,12 +23,16 @@ const shownSchema = z
       ...rest,
       status,
       cursor: cursor === undefined ? undefined : fromJson(CursorPositionSchema, cursor),
-      leavesAtMs,
+      stay: leavesAtMs === undefined ? { kind: "here" } : { kind: "away", leavesAtMs },
     }),
   );
 
-function shownNote({ cursor, ...rest }: RosterEntry) {
-  return { ...rest, cursor: cursor === undefined ? undefined : toJson(CursorPositionSchema, cursor) };
+function shownNote({ cursor, stay, ...rest }: RosterEntry) {
+  return {
+    ...rest,
+    cursor: cursor === undefined ? undefined : toJson(CursorPositionSchema, cursor),
+    ...(stay.kind === "away" && { leavesAtMs: stay.leavesAtMs }),
+  };
 }
 
 const noteSchema = z.object({
