@@ -5,7 +5,7 @@ import type { RosterEntry } from "../../session/roster.ts";
 import type { Participant } from "../participant.ts";
 import { hopPrincipal, principalSchema } from "./hop-principal.ts";
 
-/** Of a presence: what the others see, and since when. */
+/** Of somebody who is shown: what the others see, and since when. */
 const shownSchema = z
   .object({
     userId: z.string(),
@@ -14,19 +14,24 @@ const shownSchema = z
     status: z.enum(Status),
     cursor: z.json().optional(),
     lastInputMs: z.number(),
+    generation: z.number(),
+    /** While nobody holds its stream: until when it is still shown. */
     leavesAtMs: z.number().optional(),
   })
   .transform(
-    ({ status, cursor, leavesAtMs, ...rest }): RosterEntry => ({
+    ({ cursor, leavesAtMs, ...rest }): RosterEntry => ({
       ...rest,
-      status,
       cursor: cursor === undefined ? undefined : fromJson(CursorPositionSchema, cursor),
-      leavesAtMs,
+      stay: leavesAtMs === undefined ? { kind: "here" } : { kind: "away", leavesAtMs },
     }),
   );
 
-function shownNote({ cursor, ...rest }: RosterEntry) {
-  return { ...rest, cursor: cursor === undefined ? undefined : toJson(CursorPositionSchema, cursor) };
+function shownNote({ cursor, stay, ...rest }: RosterEntry) {
+  return {
+    ...rest,
+    ...(cursor !== undefined && { cursor: toJson(CursorPositionSchema, cursor) }),
+    ...(stay.kind === "away" && { leavesAtMs: stay.leavesAtMs }),
+  };
 }
 
 const noteSchema = z.object({

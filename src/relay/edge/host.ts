@@ -142,7 +142,7 @@ export class SessionHost {
     for (const entry of kept?.away ?? []) room.roster.restore(entry);
     // Readers may have been told of an epoch that no log has yet.
     const [first] = noted;
-    if (!room.isKept && first !== undefined) room.state.epoch = first.note.epoch;
+    if (!room.pipeline.isKept && first !== undefined) room.state.epoch = first.note.epoch;
     for (const { link, note } of noted) this.#resume(relay, room, link, note);
     return relay;
   }
@@ -194,7 +194,7 @@ export class SessionHost {
 
   /** Who is still shown although their streams are gone. */
   #shelve({ roster, sessionId }: Room): void {
-    const away = [...roster.entries].filter(({ leavesAtMs }) => leavesAtMs !== undefined);
+    const away = [...roster.entries].filter(({ stay }) => stay.kind === "away");
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;
     this.#shelf = shelf;
