@@ -5,7 +5,7 @@ import type { RosterEntry } from "../../session/roster.ts";
 import type { Participant } from "../participant.ts";
 import { hopPrincipal, principalSchema } from "./hop-principal.ts";
 
-/** Of a presence: what the others see, and since when. */
+/** Of somebody who is shown: what the others see, and since when. */
 const shownSchema = z
   .object({
     userId: z.string(),
@@ -15,13 +15,12 @@ const shownSchema = z
     cursor: z.json().optional(),
     lastInputMs: z.number(),
     generation: z.number(),
-    /** Left out: their stream lives. */
+    /** While nobody holds its stream: until when it is still shown. */
     leavesAtMs: z.number().optional(),
   })
   .transform(
-    ({ status, cursor, leavesAtMs, ...rest }): RosterEntry => ({
+    ({ cursor, leavesAtMs, ...rest }): RosterEntry => ({
       ...rest,
-      status,
       cursor: cursor === undefined ? undefined : fromJson(CursorPositionSchema, cursor),
       stay: leavesAtMs === undefined ? { kind: "here" } : { kind: "away", leavesAtMs },
     }),
@@ -30,7 +29,7 @@ const shownSchema = z
 function shownNote({ cursor, stay, ...rest }: RosterEntry) {
   return {
     ...rest,
-    cursor: cursor === undefined ? undefined : toJson(CursorPositionSchema, cursor),
+    ...(cursor !== undefined && { cursor: toJson(CursorPositionSchema, cursor) }),
     ...(stay.kind === "away" && { leavesAtMs: stay.leavesAtMs }),
   };
 }

@@ -138,7 +138,8 @@ class LocalObject {
       };
     };
     return {
-      log,
+      // What rings for the next life is not heard in this one.
+      log: { ...log, watch: (id, ring) => log.watch(id, (head) => void (life.isOver || ring(head))) },
       bus: createLocalBus().member(),
       limits,
       now,
