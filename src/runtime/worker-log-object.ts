@@ -31,9 +31,7 @@ export abstract class SessionLogObject<Env = unknown> extends DurableObject<Env>
   }
 
   claim(sessionId: string, client: ClientKey, proposedEpoch: string) {
-    const claim = answer(() => this.log.claim(sessionId, client, proposedEpoch));
-    this.ctx.waitUntil(this.log.settled());
-    return claim;
+    return answer(() => this.log.claim(sessionId, client, proposedEpoch));
   }
 
   append(sessionId: string, batch: AppendBatch) {
@@ -65,8 +63,6 @@ export abstract class SessionLogObject<Env = unknown> extends DurableObject<Env>
   }
 
   deleteSession(sessionId: string, untouchedSinceMs?: number) {
-    const deletion = answer(() => this.log.delete(sessionId, untouchedSinceMs));
-    this.ctx.waitUntil(this.log.settled());
-    return deletion;
+    return answer(() => this.log.delete(sessionId, untouchedSinceMs));
   }
 }
