@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { typeTogether } from "../relay/edge/typing.ts";
 import { edit } from "../relay/harness.ts";
+import { createRandom } from "../support/random.ts";
 import { missingWorkerd } from "./harness.ts";
 import { startWorkerRelay, type WorkerRelay } from "./relay.ts";
 
@@ -27,5 +29,49 @@ describe(`the relay in workerd${missingWorkerd === "" ? "" : ` (skipped: ${missi
     assert.equal((await alice.take("edit")).changes[0]?.insert, " two");
     alice.finish();
     assert.equal((await alice.ended).error, undefined);
+  });
+
+  test("EG2 three people type over three carriages, and the object is evicted in between", async () => {
+    const random = createRandom(5);
+    let evictions = 0;
+    await typeTogether({
+      url: relay.url,
+      session: "evicted",
+      kind: "connect-h1",
+      lines: 20,
+      random,
+      carriages: ["bidi", "split", "socket"],
+      async between(typed) {
+        if (typed % 10 !== 0) return;
+        await relay.workerd.evict();
+        evictions += 1;
+      },
+    });
+    assert.ok(evictions > 3);
+  });
+
+  test("EG3 the process is killed while they type, and started again", async () => {
+    const random = createRandom(6);
+    const { resumed } = await typeTogether({
+      url: relay.url,
+      session: "killed",
+      kind: "connect-h1",
+      lines: 20,
+      random,
+      carriages: ["bidi", "split", "socket"],
+      async between(typed) {
+        if (typed % 20 === 0) await relay.workerd.restart();
+      },
+    });
+    assert.ok(resumed >= 3, `${resumed} resumed`);
+  });
+
+  test("EG4 native gRPC is refused by a status that its clients read", async () => {
+    const path = "/codereview.v1.CodeReviewService/CollaborativeSession";
+    const response = await fetch(`${relay.url}${path}`, {
+      method: "POST",
+      headers: { "content-type": "application/grpc" },
+    });
+    assert.equal(response.headers.get("grpc-status"), "12");
   });
 });
