@@ -31,7 +31,8 @@ nothing was lost or came twice. The relay's rate limits are raised for it.
   --traces DIR   type the real histories there (*.json.gz of "editing-traces") instead of two files of this repository
   --runtime R    what the relay runs on, bun or node (bun)
   --kill         kill -9 the relay several times, and start it again
-  --kills N      how often (5)
+  --drain        drain it (SIGTERM) and start it again; with --kill too, in turn
+  --kills N      how often, in all (5)
   --full-disk    keep the log on a small file system that is filled several times, and emptied again; the relay is not
                  started again. It mounts a tmpfs, for which it has to run as root
   --seed N       of when streams are cut (1)
@@ -42,6 +43,7 @@ const { values: options } = parseArgs({
     traces: { type: "string" },
     runtime: { type: "string", default: "bun" },
     kill: { type: "boolean", default: false },
+    drain: { type: "boolean", default: false },
     kills: { type: "string", default: "5" },
     "full-disk": { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
@@ -56,7 +58,9 @@ if (options.help) {
 const runtime = options.runtime === "node" ? "node" : "bun";
 if (runtime !== options.runtime) throw new Error("--runtime is bun or node");
 
-if (options.kill && options["full-disk"]) throw new Error("--kill or --full-disk: no relay starts on a full disk");
+if ((options.kill || options.drain) && options["full-disk"]) {
+  throw new Error("--kill and --drain, or --full-disk: no relay starts on a full disk");
+}
 
 const session = "trial";
 const secretText = crypto.randomUUID() + crypto.randomUUID();
@@ -194,14 +198,24 @@ async function joinInTheMiddle(): Promise<void> {
 }
 
 let kills = 0;
-async function killNowAndThen(): Promise<void> {
-  if (!options.kill) return;
+let drains = 0;
+let slowestDrainMs = 0;
+async function restartNowAndThen(): Promise<void> {
+  if (!options.kill && !options.drain) return;
   const times = Number(options.kills);
   for (let n = 1; n <= times; n++) {
-    await until("it is time to kill", () => edits >= (total * n) / (times + 1));
-    await relay.kill();
-    kills += 1;
-    console.error(`killed the relay at ${edits} of ${total} edits`);
+    await until("it is time to start anew", () => edits >= (total * n) / (times + 1));
+    if (options.drain && (!options.kill || n % 2 === 0)) {
+      const startMs = performance.now();
+      await relay.stop();
+      slowestDrainMs = Math.max(slowestDrainMs, performance.now() - startMs);
+      drains += 1;
+      console.error(`drained the relay at ${edits} of ${total} edits`);
+    } else {
+      await relay.kill();
+      kills += 1;
+      console.error(`killed the relay at ${edits} of ${total} edits`);
+    }
     await relay.start();
   }
 }
@@ -230,7 +244,7 @@ async function fillNowAndThen(): Promise<void> {
 const progress = setInterval(() => console.error(`${edits} of ${total} edits`), 2_000);
 let failure: unknown;
 try {
-  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), killNowAndThen(), fillNowAndThen()]);
+  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), restartNowAndThen(), fillNowAndThen()]);
   await until("everybody's work is in the log", () => people.every(({ machine }) => machine.settled));
 } catch (error) {
   failure = error;
@@ -301,7 +315,21 @@ disk?.unmount();
 rmSync(dataDir, { recursive: true, force: true });
 
 console.log(
-  JSON.stringify({ runtime, edits, seconds, equal, lost, twice, records: head, comments, cuts, kills, filled }),
+  JSON.stringify({
+    runtime,
+    edits,
+    seconds,
+    equal,
+    lost,
+    twice,
+    records: head,
+    comments,
+    cuts,
+    kills,
+    drains,
+    slowestDrainMs: Math.round(slowestDrainMs),
+    filled,
+  }),
 );
 const isTried = disk === undefined || filled > 0;
 process.exit(equal && lost === 0 && twice === 0 && isTried ? 0 : 1);
