@@ -44,14 +44,71 @@ const bytes = z.codec(z.string(), z.custom<Uint8Array>(), {
 
 const client = z.object({ userId: z.string(), clientId: z.string() });
 
+const generation = z.int().nonnegative();
+
+const cursor = z.object({
+  filePath: z.string(),
+  line: z.int(),
+  column: z.int(),
+  version: z.int(),
+  anchorLine: z.int(),
+  anchorColumn: z.int(),
+});
+
+const member = z.object({
+  client,
+  generation,
+  displayName: z.string(),
+  status: z.int(),
+  cursor: cursor.optional(),
+});
+
+const token = z.object({
+  userId: z.string(),
+  scopes: z.array(z.string()).readonly(),
+  sessions: z.array(z.string()).readonly(),
+  issuedAtMs: z.number(),
+  expiresAtMs: z.number(),
+  tokenId: z.string().optional(),
+});
+
 const sessionMessage = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("ephemeral"), sender: client, slot: z.string(), frame: bytes }),
   z.object({ kind: z.literal("supersede"), client, generation: z.int().positive() }),
   z.object({ kind: z.literal("epoch-ended"), epoch: z.string() }),
+  z.object({
+    kind: z.literal("roster"),
+    holder: z.string(),
+    number: z.int(),
+    isAll: z.boolean(),
+    members: z.array(member).readonly(),
+    left: z.array(z.object({ client, generation })).readonly(),
+    readers: z.int().nonnegative(),
+  }),
+  z.object({ kind: z.literal("roster-wanted") }),
+  z.object({
+    kind: z.literal("heard"),
+    client,
+    generation,
+    token: token.optional(),
+    isInput: z.boolean(),
+    says: z.object({ status: z.int(), displayName: z.string() }).optional(),
+  }),
+  z.object({ kind: z.literal("renewed"), client, generation, token }),
+  z.object({ kind: z.literal("contended"), waitMs: z.number().nonnegative() }),
+  z.object({ kind: z.literal("snapshot"), seq: z.int().nonnegative(), first: z.int().nonnegative() }),
 ]);
 
 const instanceMessage = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("disconnect"), sessionId: z.string(), userId: z.string(), clientId: z.string() }),
+  z.object({
+    kind: z.literal("disconnect"),
+    sessionId: z.string(),
+    userId: z.string(),
+    clientId: z.string(),
+    ask: z.string().optional(),
+  }),
+  z.object({ kind: z.literal("disconnected"), ask: z.string(), instance: z.string(), streams: z.int().nonnegative() }),
+  z.object({ kind: z.literal("instance"), instance: z.string(), state: z.enum(["new", "there", "gone"]) }),
   z.object({ kind: z.literal("revoked") }),
 ]);
 
