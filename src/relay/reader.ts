@@ -74,6 +74,10 @@ export class Reader {
         : { kind: "snapshot", parts: snapshot, nextSeq: fromSeq };
   }
 
+  get ackFrom(): number {
+    return this.#frames.ackFrom;
+  }
+
   set ackFrom(clientSeq: number) {
     this.#frames.ackFrom = clientSeq;
   }
@@ -124,6 +128,12 @@ export class Reader {
   welcome(payload: RelayPayload): void {
     this.#welcomed = true;
     this.tell(payload);
+  }
+
+  /** Reads on; its client was welcomed before. */
+  goOn(): void {
+    this.#welcomed = true;
+    this.pump();
   }
 
   /** An answer to this participant alone. It goes before what it has not read yet. */

@@ -4,7 +4,7 @@ import { endStreamFlag, endStreamFromJson } from "@connectrpc/connect/protocol-c
 import { FaultSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { opcodes, RawSocket } from "../support/raw-socket.ts";
 import { type SocketForm, subprotocolOf } from "../support/socket-transport.ts";
-import { splitFrames } from "../wire/raw.ts";
+import { splitFrames } from "../wire/frames.ts";
 
 export interface SocketCall {
   readonly token: string | undefined;

@@ -12,7 +12,7 @@ import {
   type SessionMessage,
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { splitFrames } from "../wire/raw.ts";
+import { splitFrames } from "../wire/frames.ts";
 import { callBySocket } from "./socket-call.ts";
 
 export type Form = "binary" | "json";
@@ -102,6 +102,12 @@ export const ways: readonly Way[] = [
 
 /** Whether a call of this method goes over a WebSocket. */
 export const isBySocket = ({ isSocket }: Way, method: Method) => isSocket === true && method === "collaborativeSession";
+
+export function wayOf(name: string): Way {
+  const way = ways.find((one) => one.name === name);
+  if (way === undefined) throw new Error(`there is no way ${name}`);
+  return way;
+}
 
 /** Where a relay listens: native gRPC has a port of its own. */
 export interface Entrances {
@@ -214,7 +220,14 @@ function readAnswer(way: Way, unary: boolean, received: http2.IncomingHttpHeader
   const frames = enveloped ? splitFrames(body) : [];
   const framed = frames.filter(({ flags }) => flags === 0).map(({ data }) => data);
   const messages = enveloped || status !== 200 ? framed : [body];
-  return { ...answer, messages, error: errorOf(way, { status, headers, frames, body, enveloped }) };
+  return {
+    ...answer,
+    messages,
+    // Not every answer of HTTP ends as the protocol has it: who wants no more than its status does not ask.
+    get error() {
+      return errorOf(way, { status, headers, frames, body, enveloped });
+    },
+  };
 }
 
 interface Read {
