@@ -132,7 +132,11 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       return session?.epoch ?? "";
     },
 
-    watch: (sessionId, ring) => connection.subscribe(keys.doorbell(sessionId), { open: ring, message: ring }),
+    watch: (sessionId, ring) =>
+      connection.subscribe(keys.doorbell(sessionId), {
+        open: () => ring(),
+        message: (head) => ring(head === "" ? undefined : Number(head)),
+      }),
 
     async delete(sessionId, untouchedSinceMs) {
       assertOpen();
