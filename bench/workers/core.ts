@@ -110,9 +110,11 @@ async function runPath(sent: readonly LoggedPayload[]): Promise<string> {
   const fail = (why: string) => {
     throw new Error(`the path ended: ${why}`);
   };
-  const pipeline = new Pipeline(context, emptyState("bench", epoch), {
+  const pipeline = new Pipeline(context, emptyState("bench", epoch), true, {
     published: () => undefined,
     superseded: () => fail("superseded"),
+    contended: () => fail("contended"),
+    tailLost: () => fail("tail lost"),
     failed: ({ reason }) => fail(reason),
   });
   const origin = { logged: () => undefined, answered: () => fail("an edit made no record") };

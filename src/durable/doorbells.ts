@@ -1,17 +1,19 @@
+import type { Ring } from "./session-log.ts";
+
 /** Who wants to hear that something moved, by key. Backs `SessionLog.watch` where writer and watcher share a process. */
 export interface Doorbells {
-  watch(key: string, ring: () => void): () => void;
+  watch(key: string, ring: Ring): () => void;
   /** Calls everybody who watches this key. One that throws does not keep the others from hearing. */
-  ring(key: string): void;
+  ring(key: string, head?: number): void;
   clear(): void;
 }
 
 export function createDoorbells(): Doorbells {
-  const rings = new Map<string, Set<() => void>>();
+  const rings = new Map<string, Set<Ring>>();
   return {
     watch(key, ring) {
       // Two watches with the same function are two watches.
-      const own = () => ring();
+      const own: Ring = (head) => ring(head);
       const watching = rings.get(key) ?? new Set();
       rings.set(key, watching.add(own));
       return () => {
@@ -19,13 +21,13 @@ export function createDoorbells(): Doorbells {
         if (watching.size === 0 && rings.get(key) === watching) rings.delete(key);
       };
     },
-    ring(key) {
+    ring(key, head) {
       const watching = rings.get(key);
       if (watching === undefined) return;
       for (const ring of [...watching]) {
         if (!watching.has(ring)) continue;
         try {
-          ring();
+          ring(head);
         } catch {
           // A doorbell promises nothing to the log, and the log nothing to it: its owner polls the head as well.
         }

@@ -84,7 +84,7 @@ export function createMemoryLog(now: () => number): SessionLog {
       session.bytes += record.frame.length;
     }
     session.lastActivityMs = now();
-    doorbells.ring(sessionId);
+    doorbells.ring(sessionId, headOf(session));
     return { kind: "appended" };
   };
 
@@ -122,9 +122,10 @@ export function createMemoryLog(now: () => number): SessionLog {
       return append(sessionId, batch);
     },
 
-    async read(sessionId, from, to, maxBytes) {
+    async read(sessionId, from, to, maxBytes, epoch) {
       assertOpen();
       const session = sessions.get(sessionId);
+      if (epoch !== undefined && session?.epoch !== epoch) throw new BatonError("EPOCH_CHANGED");
       if (session === undefined || from > headOf(session)) return [];
       if (from < session.first) throw new BatonError("SEQ_OUT_OF_RANGE");
       return readFrom(session, from, to, maxBytes);

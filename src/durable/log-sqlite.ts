@@ -173,13 +173,14 @@ function createLog(options: SqliteLogOptions, driver: SqlDriver): SqliteLog {
 
     append: async (sessionId, batch) => {
       const outcome = await write((store, undo) => store.append(sessionId, batch, undo), batch.records.length);
-      if (outcome.kind === "appended") doorbells.ring(sessionId);
+      if (outcome.kind === "appended") doorbells.ring(sessionId, batch.expectedHead + batch.records.length);
       return outcome;
     },
 
-    read: async (sessionId, from, to, maxBytes) =>
+    read: async (sessionId, from, to, maxBytes, epoch) =>
       read((store) => {
         const session = store.soundSession(sessionId);
+        if (epoch !== undefined && session?.epoch !== epoch) throw new BatonError("EPOCH_CHANGED");
         if (session === undefined || from > session.head) return [];
         if (from < session.first) throw new BatonError("SEQ_OUT_OF_RANGE");
         return store.read(session, from, to, maxBytes);

@@ -82,6 +82,9 @@ export interface SessionListing extends LogState {
   readonly sessionId: string;
 }
 
+/** `head`: at least so far the log has come, in the epoch that it had then; undefined: not told. */
+export type Ring = (head?: number) => void;
+
 export interface StoredRevocation {
   /** 1, 2, 3, ... with gaps. Whoever has read up to a place finds nothing new before it, ever. */
   readonly place: number;
@@ -89,7 +92,10 @@ export interface StoredRevocation {
 }
 
 export interface SessionLog {
-  /** Undefined: there is no such session. */
+  /**
+   * Undefined: there is no such session. It tells of the log that appends are compared with, never of a copy that may be
+   * behind: on its word a history is given up.
+   */
   describe(sessionId: string): Promise<LogState | undefined>;
   /** Makes the session, with the proposed epoch and an empty log, where there is none. */
   claim(sessionId: string, client: ClientKey, proposedEpoch: string): Promise<Claim>;
@@ -98,8 +104,10 @@ export interface SessionLog {
   /**
    * Records `from`..`to`, both included, at most `maxBytes` of frames but at least one where there is one. Checked
    * against the chain. Empty where `from` is beyond the head. Rejects with `SEQ_OUT_OF_RANGE` where `from` was trimmed.
+   * A copy that is behind may answer: then it ends early. With `epoch`, records of that history alone: rejects with
+   * `EPOCH_CHANGED` where the session has another, or is not there.
    */
-  read(sessionId: string, from: number, to: number, maxBytes: number): Promise<readonly LogRecord[]>;
+  read(sessionId: string, from: number, to: number, maxBytes: number, epoch?: string): Promise<readonly LogRecord[]>;
   /** Ignored where the session's epoch is another by now, or it is gone, or already has one at this seq. */
   putSnapshot(sessionId: string, epoch: string, snapshot: StoredSnapshot): Promise<void>;
   /** The newest one at or before `atMost` (default: the newest). */
@@ -116,8 +124,11 @@ export interface SessionLog {
   trim(sessionId: string, epoch: string, throughSeq: number): Promise<void>;
   /** Starts a new epoch where the present one is `expectedEpoch`; resolves with the one that then holds. */
   renewEpoch(sessionId: string, expectedEpoch: string, newEpoch: string): Promise<string>;
-  /** Rings when the session's head may have moved. A doorbell only: it may ring late, twice, or not at all. */
-  watch(sessionId: string, ring: () => void): () => void;
+  /**
+   * Rings when the session's head, or its epoch, may have moved. A doorbell only: it may ring late, twice, or not at all.
+   * Where the engine knows, it says to which head: so whoever has come there, as the writer has, need not ask.
+   */
+  watch(sessionId: string, ring: Ring): () => void;
   /**
    * Resolves with the epoch that ended with it; empty: there was no such session. Where `untouchedSinceMs` is given, one
    * that was claimed or appended to since then stays, and so does one that is damaged; the answer is empty then too.

@@ -1,5 +1,6 @@
 import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
 import { BatonError } from "../session/reasons.ts";
+import { pause } from "./pause.ts";
 
 /** The first wait before the batch is tried again; then twice as long each time. */
 const firstWaitMs = 50;
@@ -68,16 +69,3 @@ const isSame = (found: LogRecord, own: LogRecord | undefined): boolean =>
   (found.seq === own.seq &&
     found.frame.length === own.frame.length &&
     found.frame.every((byte, index) => byte === own.frame[index]));
-
-/** Resolves after so many ms, or when the signal aborts. */
-function pause(waitMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, waitMs);
-    signal.addEventListener("abort", end, { once: true });
-  });
-}

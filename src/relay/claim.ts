@@ -13,12 +13,15 @@ export async function claimClient(
   room: Room,
   { userId, clientId }: ClientKey,
 ): Promise<Claim | undefined> {
-  const { epoch } = room.state;
-  const claim = await relay.log.claim(room.sessionId, { userId, clientId }, room.isKept ? relay.newId() : epoch);
-  if (claim.epoch === room.state.epoch) {
-    room.isKept = true;
-    return claim;
+  const { epoch, head } = room.state;
+  const { pipeline } = room;
+  const claim = await relay.log.claim(room.sessionId, { userId, clientId }, pipeline.isKept ? relay.newId() : epoch);
+  if (claim.epoch !== room.state.epoch) {
+    room.fail(new BatonError("EPOCH_CHANGED"));
+    return undefined;
   }
-  room.fail(new BatonError("EPOCH_CHANGED"));
+  pipeline.isKept = true;
+  if (claim.head >= head) return claim;
+  await room.loseTail();
   return undefined;
 }

@@ -11,14 +11,14 @@ import { type JoinPlan, planJoin } from "../session/resume.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
+import { createParticipant } from "./create-participant.ts";
 import { assertNotRevoked } from "./end-streams.ts";
 import { openSnapshot } from "./load.ts";
 import type { JoinOutcome } from "./metrics/labels.ts";
-import { type Dialect, Participant } from "./participant.ts";
+import type { Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
-import { Reader } from "./reader.ts";
+import { learnFirst, reachResume } from "./reach-resume.ts";
 import type { Relay } from "./relay.ts";
-import { isResyncDue, prepareResync } from "./resync.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
 import { inSpan, spanAttributes } from "./traces/traces.ts";
@@ -100,23 +100,24 @@ async function attemptJoin(
   identity: Identity,
   resume: ResumeClaims | undefined,
 ): Promise<Joined | undefined> {
-  const { principal, join, outlet } = call;
+  const { principal, join } = call;
   relay.users.of(identity.userId, relay.now()).visit(identity.sessionId, relay.now());
   const room = await relay.rooms.open(identity.sessionId);
   const writes = mayWrite(principal.scopes);
   assertPlace(relay, room, identity, writes);
   const generation = writes ? await claim(relay, room, identity) : 0;
   if (generation === undefined) return undefined;
+  if (resume !== undefined) await reachResume(relay, room, Number(join.lastSeq), resume);
   const { state } = room;
   const token = await relay.resumeTokens.issue(
     { ...identity, epoch: state.epoch, generation, head: state.head },
     relay.now(),
   );
   const request = { history: join.history, lastSeq: Number(join.lastSeq), resume };
+  await learnFirst(relay, room, planJoin(state, room.first, request));
   const early = planJoin(state, room.first, request);
   if (early.kind === "tail-lost") {
-    await relay.log.renewEpoch(identity.sessionId, state.epoch, relay.newId());
-    relay.rooms.endEpoch(identity.sessionId, state.epoch);
+    await room.loseTail();
     return undefined;
   }
   const stored = await storedState(relay, state, early);
@@ -132,43 +133,22 @@ async function attemptJoin(
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
   const isAcked = writes && call.dialect === "contract";
-  // What its Welcome promises it gets as it was promised, and who asked for the whole log, all of that.
-  const promisedSeq = join.history === History.FULL ? Number.POSITIVE_INFINITY : state.head;
-  const reader = new Reader({
-    outlet,
-    source: room.source(identity),
-    key: identity.key,
+  const participant = createParticipant(relay, room, {
+    ...call,
+    identity,
+    generation,
     ackFrom: isAcked ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
-    now: relay.now,
-    fetchResync: (fromSeq) =>
-      fromSeq > promisedSeq && isResyncDue(room, relay.limits, fromSeq)
-        ? prepareResync(relay, room, participant, fromSeq)
-        : undefined,
-    fail: (error) => room.end(participant, error instanceof BatonError ? error : new BatonError("INTERNAL")),
-  });
-  const { limits } = relay;
-  const participant = new Participant({
-    identity,
-    streamId: call.streamId,
-    carriage: call.carriage,
-    dialect: call.dialect,
-    protocol: call.protocol,
-    reader,
-    principal,
-    generation,
-    rate: relay.users.of(identity.userId, relay.now()).streamRate(relay.now()),
+    // What its Welcome promises it gets as it was promised, and who asked for the whole log, all of that.
+    promisedSeq: join.history === History.FULL ? Number.POSITIVE_INFINITY : state.head,
     resynced: plan.outcome === Outcome.RESYNCED,
-    limits,
-    nowMs: relay.now(),
-    trace: call.trace,
   });
   room.enter(participant);
   const place = { outcome: plan.outcome, resumeToken: token, lastClientSeq: last };
   const welcome = createWelcome(relay, room, participant, place);
   const isBehind = plan.snapshot || plan.fromSeq <= state.head;
-  reader.welcome({ case: "welcome", value: welcome });
+  participant.reader.welcome({ case: "welcome", value: welcome });
   if (isBehind) traceReplay(relay, participant);
   relay.meters.joins.add(joinOutcome(plan.outcome));
   logger.info("stream joined", {
@@ -197,8 +177,7 @@ function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boole
   // It takes the place of its own older stream.
   if (room.participantOf(identity.key)?.mayWrite === writes) return;
   const { writers, readers } = relay.limits;
-  const alike = room.count(({ mayWrite }) => mayWrite === writes);
-  if (alike >= (writes ? writers : readers)) {
+  if (writes ? room.writerCount(identity.key) >= writers : room.readerCount >= readers) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
   }
   relay.users.of(identity.userId, relay.now()).assertStream();

@@ -1,18 +1,20 @@
 import { getLogger } from "@logtape/logtape";
-import type { AppendBatch, AppendOutcome, LogRecord } from "../durable/session-log.ts";
+import type { AppendBatch, LogRecord } from "../durable/session-log.ts";
 import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
 import { refuse } from "../session/refusal.ts";
 import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
+import { encodeBatch, measureAppend } from "./append-batch.ts";
 import { appendPatiently } from "./append-patiently.ts";
+import { Contention, type Plea } from "./contention.ts";
 import type { RelayContext } from "./context.ts";
 import { foldRecord } from "./load.ts";
-import { reasonOf } from "./metrics/meters.ts";
+import { LogLag } from "./log-lag.ts";
 import type { Origin } from "./participant.ts";
-import { encodeRecord } from "./record-frames.ts";
-import { failSpan } from "./traces/traces.ts";
+import { pause } from "./pause.ts";
+import { type ReadOn, readOn } from "./read-on.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
 
@@ -24,42 +26,56 @@ export interface PublishedRecord {
 
 /** Whom a pipeline tells: its room. */
 export interface PipelineListener {
-  /** Records that are in the log, in its order, before anybody is answered for them. */
-  published(records: readonly PublishedRecord[]): void;
+  /** Records that are in the log, in its order, before anybody is answered for them; `isOwn`: by a batch of this instance. */
+  published(records: readonly PublishedRecord[], isOwn: boolean): void;
   /** The log knows a newer claim of this client. */
   superseded(key: string, generation: number): void;
+  /** Others are first again and again: they are asked to let this one go first. */
+  contended(plea: Plea): void;
+  /** The log has lost records that this state has: another epoch is to begin. */
+  tailLost(): Promise<void>;
   /** Nothing goes on here: the log cannot be written, or holds another history. */
   failed(error: BatonError): void;
 }
 
 /** When a sender may try again that was told the storage is full. */
 const storageRetryMs = 5_000;
-const catchUpBytes = 1024 * 1024;
+/** Between two reads of a copy that is behind. */
+const staleRetryMs = 50;
 
 /**
- * Runs a session's messages into its log, a batch at a time, and tells what the log took. One append is in flight at
- * most; what comes meanwhile gathers for the next.
+ * Runs a session's messages into its log, a batch at a time, and tells what the log took, from here and from others. One
+ * call to the log is in flight at most: an append, or a read of what others wrote. What comes meanwhile gathers for the
+ * next. What is known to be missing is read before the next append; what is not known, the append finds out.
  */
 export class Pipeline {
+  /** Whether the store has, or had, the session under the state's epoch. */
+  isKept: boolean;
   readonly #context: RelayContext;
   readonly #sequencer: Sequencer<Origin>;
   readonly #listener: PipelineListener;
+  readonly #contention = new Contention();
+  readonly #lag: LogLag;
+  /** Of the record at the head; undefined: it was folded from a snapshot. */
+  #headFrame: Uint8Array | undefined;
+  /** When the log was last seen to go on from where the state is, ms since the Unix epoch. */
+  #lookedAtMs: number;
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
   /** Aborts at the end: nothing is waited for any more. */
   readonly #over = new AbortController();
   #idleWaiters: (() => void)[] = [];
-  /** Of those who wait for the batch in flight. */
-  #batchWaiters: (() => void)[] = [];
-  #inFlight = false;
   /** The operator was told, once, that nothing more can be kept. */
   #toldFull = false;
 
-  constructor(context: RelayContext, state: SessionState, listener: PipelineListener) {
+  constructor(context: RelayContext, state: SessionState, isKept: boolean, listener: PipelineListener) {
     this.#context = context;
+    this.isKept = isKept;
     this.#sequencer = new Sequencer(state, context.limits);
+    this.#lag = new LogLag(state);
     this.#listener = listener;
+    this.#lookedAtMs = context.now();
   }
 
   /** As the log has it. */
@@ -69,7 +85,12 @@ export class Pipeline {
 
   /** Nothing that was submitted is unanswered. */
   get idle(): boolean {
-    return this.#sequencer.idle && !this.#driving;
+    return this.#sequencer.idle;
+  }
+
+  /** When the log was last seen to go on from where the state is, ms since the Unix epoch. */
+  get lookedAtMs(): number {
+    return this.#lookedAtMs;
   }
 
   /** Hands a message in. Its origin is told what became of it, exactly once. */
@@ -97,10 +118,20 @@ export class Pipeline {
     this.#sequencer.forgetClaims(nowMs);
   }
 
+  /** Another writer asks to be let go first. */
+  asked(plea: Plea): void {
+    this.#contention.asked(performance.now(), plea);
+  }
+
   /** Resolves when nothing that was submitted is unanswered. */
   async settled(): Promise<void> {
     if (this.idle) return;
     await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Somebody may have written to the log; `head`: at least up to there, if it is true. */
+  rang(head?: number): void {
+    if (this.#ended === undefined && this.#lag.rang(head)) this.#wake();
   }
 
   /**
@@ -108,17 +139,10 @@ export class Pipeline {
    * batch that is in flight, or others put it there, and it is read. It does not wait for a busy session to be quiet.
    */
   async catchUp(head: number): Promise<void> {
-    while (this.#ended === undefined && this.state.head < head) {
-      if (this.#inFlight) {
-        await new Promise<void>((resolve) => this.#batchWaiters.push(resolve));
-        continue;
-      }
-      const records = await this.#context.log.read(this.state.sessionId, this.state.head + 1, head, catchUpBytes);
-      // A batch of this instance may have gone meanwhile: then it is looked at anew.
-      if (this.#inFlight || (records[0] !== undefined && records[0].seq !== this.state.head + 1)) continue;
-      if (records.length === 0) throw new BatonError("LOG_UNAVAILABLE");
-      this.#follow(records);
-    }
+    if (this.#ended !== undefined || this.state.head >= head) return;
+    const reached = this.#lag.reach(head);
+    this.#wake();
+    await reached;
   }
 
   /** Takes nothing more; what is unanswered is refused. What was on its way may be in the log all the same. */
@@ -127,10 +151,11 @@ export class Pipeline {
     this.#ended = error;
     this.#over.abort();
     this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
+    this.#lag.end();
     this.#release();
   }
 
-  /** The next batch goes when this turn of the event loop is over: what was read in it goes together. */
+  /** The next step is made when this turn of the event loop is over: what was read in it goes together. */
   #wake(): void {
     if (this.#driving || this.#deferred) return;
     this.#deferred = true;
@@ -140,51 +165,67 @@ export class Pipeline {
     });
   }
 
-  /** Batches into the log, one after the other, until nothing has gathered. Never rejects. */
+  /** Steps, one after the other, until there is nothing to do. Never rejects. */
   async #drive(): Promise<void> {
     this.#driving = true;
     try {
-      while (this.#ended === undefined) {
-        const { batch, answers } = this.#sequencer.next(this.#context.now());
-        this.#answer(answers);
-        if (batch === undefined) break;
-        this.#inFlight = true;
-        await this.#append(batch);
-        this.#inFlight = false;
-        this.#batchWaiters = release(this.#batchWaiters);
-      }
+      while (this.#ended === undefined && (await this.#step())) this.#release();
     } catch (error) {
       const known = error instanceof BatonError ? error : this.#foreign(error);
       logger.error("a session stopped", { session: this.state.sessionId, reason: known.reason });
       this.#listener.failed(known);
     } finally {
       this.#driving = false;
-      this.#inFlight = false;
-      this.#batchWaiters = release(this.#batchWaiters);
       this.#release();
     }
   }
 
+  /** One call to the log, or one wait; false when there is nothing to do. */
+  async #step(): Promise<boolean> {
+    const hasGathered = !this.#sequencer.idle;
+    // An append is judged by the log itself, and told what a copy that is behind does not have.
+    if (this.#lag.isBehind && !(this.#lag.isStale && hasGathered)) return await this.#readOn();
+    const waitMs = hasGathered ? this.#contention.waitMs(performance.now()) : 0;
+    if (waitMs > 0) {
+      await pause(waitMs, this.#over.signal);
+      return true;
+    }
+    const { batch, answers } = this.#sequencer.next(this.#context.now());
+    this.#answer(answers);
+    if (batch !== undefined) {
+      await this.#append(batch);
+      return true;
+    }
+    if (this.#lag.wasRung) return await this.#readOn();
+    return !this.#sequencer.idle;
+  }
+
   async #append(batch: Batch<Origin>): Promise<void> {
-    const encoded = encodeBatch(batch);
     const { sessionId } = this.state;
+    const encoded = encodeBatch(batch);
+    const startMs = performance.now();
     try {
       const outcome = await appendPatiently(
         encoded,
-        (attempt) => this.#measure(attempt, batch),
+        (attempt) => measureAppend(this.#context, sessionId, attempt, batch),
         () => logger.warn("the log does not take a batch; it is tried again", { session: sessionId }),
         this.#over.signal,
       );
       if (this.#ended !== undefined) return;
+      const nowMs = performance.now();
       switch (outcome.kind) {
         case "appended":
+          this.#contention.won(nowMs, nowMs - startMs);
           return this.#commit(encoded.records);
         case "found":
           this.#commit(encoded.records);
           return this.#follow(outcome.after);
         case "conflict":
+          this.#lost(nowMs, nowMs - startMs, encoded);
           this.#answer(this.#sequencer.conflicted());
-          return this.#follow(outcome.records);
+          if (outcome.records.length > 0) return this.#follow(outcome.records);
+          // What stands there was trimmed, or nothing does: the log has gone back.
+          return this.#lag.missed();
         case "superseded":
           for (const { userId, clientId } of outcome.clients) {
             const key = clientKey(userId, clientId);
@@ -207,29 +248,54 @@ export class Pipeline {
     }
   }
 
-  /** Appends, and counts what became of it. */
-  async #measure(encoded: AppendBatch, { records }: Batch<Origin>): Promise<AppendOutcome> {
-    const { log, meters, traces } = this.#context;
-    const { sessionId } = this.state;
-    const bytes = encoded.records.reduce((sum, { frame }) => sum + frame.length, 0);
-    const span = traces?.startAppend({ sessionId, records: records.length, bytes }, records);
-    const startMs = performance.now();
+  /** Reads what others wrote, if there is anything; true: there may be more to do. */
+  async #readOn(): Promise<boolean> {
+    this.#lag.reading();
+    const found = await this.#look();
+    if (this.#ended !== undefined) return false;
+    const nowMs = performance.now();
+    this.#lookedAtMs = this.#context.now();
+    switch (found.kind) {
+      case "records":
+        this.#follow(found.records);
+        if (found.isAll) this.#lag.readAll(nowMs);
+        else this.#lag.missed();
+        break;
+      case "stale":
+        this.#lag.stale(nowMs);
+        break;
+      case "unavailable":
+        this.#lag.failed(found.error);
+        break;
+      case "trimmed":
+        throw new BatonError("LOG_UNAVAILABLE", "the log was trimmed beyond where this instance had come");
+      case "epoch":
+        this.#listener.failed(new BatonError("EPOCH_CHANGED"));
+        return false;
+      case "tail-lost":
+        await this.#listener.tailLost();
+        return false;
+      default:
+        assertNever(found);
+    }
+    if (this.#lag.isStale && this.#sequencer.idle) await pause(staleRetryMs, this.#over.signal);
+    return true;
+  }
+
+  async #look(): Promise<ReadOn | { readonly kind: "unavailable"; readonly error: BatonError }> {
+    const { log } = this.#context;
+    const { sessionId, epoch, head } = this.state;
     try {
-      const outcome = await log.append(sessionId, encoded);
-      meters.appends.add(outcome.kind);
-      span?.setAttribute("baton.outcome", outcome.kind);
-      if (outcome.kind === "appended") {
-        meters.batchRecords.observe(records.length);
-        meters.batchBytes.observe(bytes);
+      if (!this.isKept) {
+        const kept = await log.describe(sessionId);
+        if (kept === undefined) return { kind: "records", records: [], isAll: true };
+        if (kept.epoch !== epoch) return { kind: "epoch" };
+        this.isKept = true;
       }
-      return outcome;
+      return await readOn(log, { sessionId, epoch, head, headFrame: this.#headFrame });
     } catch (error) {
-      meters.appends.add(reasonOf(error) === "LOG_FULL" ? "full" : "failed");
-      failSpan(span, error);
+      if (error instanceof BatonError && error.reason === "LOG_UNAVAILABLE") return { kind: "unavailable", error };
       throw error;
-    } finally {
-      meters.appendSeconds.observe((performance.now() - startMs) / 1000);
-      span?.end();
     }
   }
 
@@ -244,17 +310,33 @@ export class Pipeline {
       return { message, frame };
     });
     for (const { origin, logged } of records) origin.logged(logged);
-    this.#listener.published(published);
+    this.#publish(published, true);
     this.#answer(answers);
   }
 
   /** Records that others put into the log. */
   #follow(records: readonly LogRecord[]): void {
+    if (records.length === 0) return;
     const published = records.map((record) => {
       const message = foldRecord(this.state, record, this.#context.limits.fileHistory);
       return { message, frame: record.frame };
     });
-    this.#listener.published(published);
+    this.#contention.met(
+      performance.now(),
+      published.map(({ message }) => message),
+    );
+    this.#publish(published, false);
+  }
+
+  #lost(nowMs: number, tookMs: number, { writers: [client] }: AppendBatch): void {
+    const plea = client && this.#contention.lost(nowMs, tookMs, client);
+    if (plea !== undefined) this.#listener.contended(plea);
+  }
+
+  #publish(records: readonly PublishedRecord[], isOwn: boolean): void {
+    this.#headFrame = records.at(-1)?.frame;
+    this.#lag.moved();
+    this.#listener.published(records, isOwn);
   }
 
   #answer(answers: readonly Answer<Origin>[]): void {
@@ -262,7 +344,10 @@ export class Pipeline {
   }
 
   #release(): void {
-    if (this.idle) this.#idleWaiters = release(this.#idleWaiters);
+    if (!this.idle) return;
+    const waiters = this.#idleWaiters;
+    this.#idleWaiters = [];
+    for (const resolve of waiters) resolve();
   }
 
   #foreign(cause: unknown): BatonError {
@@ -270,31 +355,4 @@ export class Pipeline {
     logger.error("a room failed", { session: sessionId, error: cause instanceof Error ? cause.name : "unknown" });
     return new BatonError("INTERNAL", undefined, { cause });
   }
-}
-
-/** Lets all go who wait, and returns the empty list of those who wait now. */
-function release(waiters: readonly (() => void)[]): (() => void)[] {
-  for (const resolve of waiters) resolve();
-  return [];
-}
-
-function encodeBatch({ epoch, expectedHead, records, writers }: Batch<Origin>): AppendBatch {
-  const lastOf = new Map(
-    records.map(({ message, logged }) => [clientKey(message.userId, message.clientId), logged.clientSeq]),
-  );
-  return {
-    epoch,
-    expectedHead,
-    records: records.map(({ message, logged }) => ({
-      seq: logged.seq,
-      frame: encodeRecord(message),
-      payloadHash: logged.payloadHash,
-    })),
-    writers: [...writers].map(([key, { userId, clientId, generation }]) => ({
-      userId,
-      clientId,
-      generation,
-      lastClientSeq: lastOf.get(key) ?? 0,
-    })),
-  };
 }

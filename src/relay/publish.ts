@@ -7,6 +7,7 @@ import type { PublishRequest, PublishResponse, SessionMessage } from "../gen/cod
 import {
   PublishResponseSchema,
   SessionMessageSchema,
+  PresenceUpdate_Status as Status,
   TokenStatus_State as TokenState,
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { clientIdPattern } from "../session/limits.ts";
@@ -37,8 +38,8 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
     return { name: "baton.publish", kind: SpanKind.SERVER, parent, attributes };
   };
   try {
-    const response = await inSpan(relay.traces, describe, (span) =>
-      take(relay, request, headers, span?.spanContext() ?? parent),
+    const response = await inSpan(relay.traces, describe, async (span) =>
+      publishAs(relay, request, await authenticate(relay, headers), span?.spanContext() ?? parent),
     );
     relay.meters.publishes.add("OK");
     return response;
@@ -48,13 +49,13 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
   }
 }
 
-async function take(
+/** The same, of a caller who is known. */
+export async function publishAs(
   relay: Relay,
   request: PublishRequest,
-  headers: Headers,
+  principal: Principal,
   trace: SpanContext | undefined,
 ): Promise<PublishResponse> {
-  const principal = await authenticate(relay, headers);
   const { sessionId } = request;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
@@ -62,7 +63,10 @@ async function take(
   const { room, identity, generation } = sender;
   const participant = room.participantOf(identity.key);
   if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
-  if (participant !== undefined && request.resumeToken !== "") await heard(relay, room, participant, principal);
+  if (request.resumeToken !== "") {
+    if (participant !== undefined) await heard(relay, room, participant, principal);
+    else heardForOther(room, sender, principal, request);
+  }
   const voice = new PublishVoice(sender, principal, participant, trace);
   for (const message of request.messages) {
     // Logged messages go on together, and the core takes none behind one that was refused. All else waits for them.
@@ -106,7 +110,8 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
     const key = clientKey(userId, claims.clientId);
     const live = room.participantOf(key);
     // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
-    const generation = claims.generation === 0 && live?.joinedAsReader === true ? live.generation : claims.generation;
+    const claimed = live === undefined ? room.roster.get(key)?.generation : live.joinedAsReader ? live.generation : 0;
+    const generation = claims.generation === 0 ? (claimed ?? 0) : claims.generation;
     const rate = live?.rate ?? user.unseenRate;
     return { room, identity: { sessionId, userId, clientId: claims.clientId, key }, generation, rate };
   }
@@ -136,7 +141,20 @@ async function heard(relay: Relay, room: Room, participant: Participant, princip
     throw error;
   }
   relay.meters.rotations.add("accepted");
+  room.elsewhere.tellRenewed(participant.identity, participant.generation, principal);
   participant.reader.tell({ case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, principal) });
+}
+
+/** Its stream down is on another instance, which hears of it by what is told there. */
+function heardForOther(
+  room: Room,
+  { identity, generation }: Sender,
+  principal: Principal,
+  { messages }: PublishRequest,
+) {
+  const isInput = messages.some(({ payload }) => payload.case !== "heartbeat" && payload.case !== "tokenRotation");
+  const isUrgent = isInput && room.roster.get(identity.key)?.status === Status.IDLE;
+  room.elsewhere.heard(identity, generation, principal, { isInput, isUrgent });
 }
 
 function encodedBytes(message: SessionMessage): number {
@@ -163,12 +181,13 @@ class PublishVoice implements Voice {
   unackedBytes = 0;
   #stopped = false;
   readonly #tokenOfCall: Principal;
+  readonly #room: Room;
   readonly #participant: Participant | undefined;
   readonly #trace: SpanContext | undefined;
   readonly #replies: (RelayPayload | Promise<RelayPayload>)[] = [];
 
   constructor(
-    { identity, generation, rate }: Sender,
+    { room, identity, generation, rate }: Sender,
     principal: Principal,
     participant: Participant | undefined,
     trace: SpanContext | undefined,
@@ -177,13 +196,15 @@ class PublishVoice implements Voice {
     this.generation = generation;
     this.rate = rate;
     this.#tokenOfCall = principal;
+    this.#room = room;
     this.#participant = participant;
     this.#trace = trace;
   }
 
   /** What both the call's token and the stream's allow: whichever was rotated to less, counts. */
   get principal(): Principal {
-    const stream = this.#participant?.principal;
+    const { elsewhere } = this.#room;
+    const stream = this.#participant?.principal ?? elsewhere.tokenOf(this.identity.key, this.generation);
     if (stream === undefined) return this.#tokenOfCall;
     const scopes = [...this.#tokenOfCall.scopes].filter((scope) => stream.scopes.has(scope));
     return { ...this.#tokenOfCall, scopes: new Set(scopes) };

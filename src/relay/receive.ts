@@ -1,6 +1,6 @@
 import type { Principal } from "../auth/principal.ts";
 import { requiredScope } from "../auth/scopes.ts";
-import { type SessionMessage, PresenceUpdate_Status as Status } from "../gen/codereview/v1/codereview_pb.ts";
+import type { PresenceUpdate, SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import { checkCustom, hashPayload, type LoggedPayload } from "../session/admit.ts";
 import { mapCursor } from "../session/cursor.ts";
 import type { Limits } from "../session/limits.ts";
@@ -77,19 +77,14 @@ export async function receive(
     case "cursor": {
       if (!isPathValid(payload.value.filePath)) return voice.refuse(refuse("PATH_INVALID"), clientSeq);
       const value = mapCursor(room.state, payload.value, relay.limits.fileHistory);
+      // Readers are as many as there may be: they are told as a count, and their cursors to nobody.
+      if (voice.generation === 0) return;
       room.tell(room.roster.active(identity.key, nowMs));
       room.roster.moved(identity.key, value);
       return room.broadcast(identity, "cursor", { case: "cursor", value });
     }
-    case "presence": {
-      const { status, displayName } = payload.value;
-      if (status === Status.LEFT) return room.tell(room.roster.left(identity.key));
-      // Whoever said that it leaves, and then goes on, is there again.
-      if (room.participantOf(identity.key)?.mayWrite === true && room.roster.get(identity.key) === undefined) {
-        room.tell(room.roster.joined(identity.userId, identity.clientId, nowMs));
-      }
-      return room.tell(room.roster.says(identity.key, status, displayName.slice(0, maxDisplayNameLength), nowMs));
-    }
+    case "presence":
+      return say(room, voice, payload.value, nowMs);
     case "heartbeat": {
       const { sentAt, echo, receivedSeq } = payload.value;
       if (!voice.confirms(Number(receivedSeq))) return voice.refuse(refuse("HEARTBEAT_INVALID"), clientSeq);
@@ -116,6 +111,18 @@ export async function receive(
 }
 
 const maxDisplayNameLength = 128;
+
+/** What a client says of itself is told by the instance that holds its stream. */
+function say(room: Room, { identity, generation }: Voice, presence: PresenceUpdate, nowMs: number): void {
+  const { status } = presence;
+  const displayName = presence.displayName.slice(0, maxDisplayNameLength);
+  const here = room.participantOf(identity.key);
+  if (here !== undefined || room.roster.isOwn(identity.key)) {
+    room.says(identity, here?.generation ?? 0, { status, displayName }, nowMs);
+  } else {
+    room.elsewhere.tellHeard(identity, generation, { isInput: true, says: { status, displayName } });
+  }
+}
 
 function submit(
   relay: Relay,

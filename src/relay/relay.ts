@@ -2,6 +2,7 @@ import type { ResumeTokens } from "../auth/resume-token.ts";
 import type { TokenVerifier } from "../auth/verify.ts";
 import type { Admission } from "./admission.ts";
 import type { RelayContext } from "./context.ts";
+import type { Instances } from "./instances.ts";
 import type { Readings } from "./readings.ts";
 import type { Retention } from "./retention.ts";
 import type { RevocationFeed } from "./revocation-feed.ts";
@@ -13,6 +14,7 @@ export interface Relay extends RelayContext {
   readonly tokens: TokenVerifier;
   readonly resumeTokens: ResumeTokens;
   readonly rooms: Rooms;
+  readonly instances: Instances;
   readonly users: Users;
   readonly admission: Admission;
   /** Of states of the past, which nobody shares: a session's whole text each. */

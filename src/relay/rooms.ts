@@ -4,10 +4,17 @@ import { BatonError } from "../session/reasons.ts";
 import { emptyState, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { loadState } from "./load.ts";
-import { Room } from "./room.ts";
+import { Presence } from "./presence.ts";
+import { type HearClient, Room } from "./room.ts";
 import type { Users } from "./users.ts";
 
 const logger = getLogger(["baton", "rooms"]);
+
+/** A session's state, and which record the newest snapshot is of; 0 = there is none. */
+interface Folded {
+  readonly state: SessionState;
+  readonly snapshotSeq: number;
+}
 
 /** The rooms that are open on this instance. */
 export class Rooms {
@@ -15,11 +22,14 @@ export class Rooms {
   readonly #rooms = new Map<string, Room>();
   readonly #opening = new Map<string, Promise<Room>>();
   readonly #users: Users;
+  readonly #hearClient: HearClient;
   #closing: BatonError | undefined;
 
-  constructor(context: RelayContext, users: Users) {
+  /** `hearClient` is told what other instances say of clients. */
+  constructor(context: RelayContext, users: Users, hearClient: HearClient) {
     this.#context = context;
     this.#users = users;
+    this.#hearClient = hearClient;
   }
 
   get all(): IterableIterator<Room> {
@@ -67,17 +77,34 @@ export class Rooms {
   }
 
   async #load(sessionId: string): Promise<Room> {
+    const { bus, log } = this.#context;
+    const presence = new Presence(this.#context, sessionId);
+    let room: Room | undefined;
+    let isRung = false;
+    // It hears before it reads: what is written meanwhile is either read, or rung for.
+    const unwatch = log.watch(sessionId, (head) => {
+      isRung = true;
+      room?.pipeline.rang(head);
+    });
+    const unsubscribe = bus.subscribe(sessionId, (message) => {
+      if (room !== undefined) room.hear(message);
+      else if (message.kind === "roster") presence.hear(message);
+    });
+    const leave = () => {
+      unwatch();
+      unsubscribe();
+    };
+    // The answers come while the session is folded.
+    presence.ask();
     try {
-      for (;;) {
-        const kept = await this.#context.log.describe(sessionId);
-        const state = await this.#fold(sessionId, kept);
-        // What was deleted while it was read would stand for the history that came after it.
-        if ((await this.#context.log.describe(sessionId))?.epoch !== kept?.epoch) continue;
-        const room = new Room(this.#context, this.#users, state, kept?.first ?? 1, kept !== undefined);
-        this.#rooms.set(sessionId, room);
-        return room;
-      }
+      const { state, snapshotSeq, kept } = await this.#read(sessionId);
+      const place = { first: kept?.first ?? 1, isKept: kept !== undefined, snapshotSeq };
+      room = new Room(this.#context, this.#users, { state, ...place, presence, leave }, this.#hearClient);
+      this.#rooms.set(sessionId, room);
+      if (isRung) room.pipeline.rang();
+      return room;
     } catch (error) {
+      leave();
       const reason = error instanceof BatonError ? error.reason : "INTERNAL";
       logger.error("a session cannot be opened", { session: sessionId, reason });
       throw error;
@@ -86,12 +113,22 @@ export class Rooms {
     }
   }
 
-  async #fold(sessionId: string, kept: LogState | undefined): Promise<SessionState> {
+  async #read(sessionId: string): Promise<Folded & { readonly kept: LogState | undefined }> {
+    for (;;) {
+      const kept = await this.#context.log.describe(sessionId);
+      const folded = await this.#fold(sessionId, kept);
+      // What was deleted while it was read would stand for the history that came after it.
+      if ((await this.#context.log.describe(sessionId))?.epoch === kept?.epoch) return { ...folded, kept };
+    }
+  }
+
+  async #fold(sessionId: string, kept: LogState | undefined): Promise<Folded> {
     const { log, limits, newId } = this.#context;
-    if (kept === undefined) return emptyState(sessionId, newId());
+    if (kept === undefined) return { state: emptyState(sessionId, newId()), snapshotSeq: 0 };
     // From the snapshot before the newest: so there is history to map the edits over that were on their way.
     const newest = await log.latestSnapshot(sessionId, kept.head);
     const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
-    return await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+    const state = await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+    return { state, snapshotSeq: newest?.seq ?? 0 };
   }
 }

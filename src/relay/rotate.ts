@@ -37,7 +37,7 @@ const isRefusal = ({ code, reason }: BatonError) =>
 export async function rotateToken(
   relay: Relay,
   room: Room,
-  voice: { readonly identity: Identity; readonly principal: Principal },
+  voice: { readonly identity: Identity; readonly principal: Principal; readonly generation: number },
   token: string,
 ): Promise<RelayPayload> {
   const { identity } = voice;
@@ -47,6 +47,8 @@ export async function rotateToken(
     const next = await relay.tokens.verify(token, relay.now());
     checkRotation(current, next, identity.sessionId);
     if (participant !== undefined) await putInForce(relay, room, participant, next);
+    else room.elsewhere.renewed(identity.key, voice.generation, next);
+    room.elsewhere.tellRenewed(identity, participant?.generation ?? voice.generation, next);
     relay.meters.rotations.add("accepted");
     return { case: "tokenStatus", value: tokenStatus(TokenState.ACCEPTED, next) };
   } catch (error) {
@@ -66,7 +68,7 @@ export async function putInForce(
 ): Promise<void> {
   const { key } = participant.identity;
   const writes = mayWrite(principal.scopes);
-  if (writes && participant.generation === 0 && room.count((other) => other.mayWrite) >= relay.limits.writers) {
+  if (writes && participant.generation === 0 && room.writerCount(key) >= relay.limits.writers) {
     throw new BatonError("SESSION_FULL");
   }
   assertNotRevoked(relay, principal);

@@ -21,13 +21,20 @@ export class SnapshotKeeper {
   readonly #context: RelayContext;
   readonly #state: SessionState;
   #first: number;
-  #records = 0;
+  /** Since the newest snapshot. */
+  #records: number;
   #bytes = 0;
   #lastSnapshotBytes = 0;
   #writing = false;
+  /** Of the newest one that is written or being written, on whichever instance. */
+  #newestSeq = 0;
 
-  /** `first`: the first record that the log keeps. */
-  constructor(context: RelayContext, state: SessionState, first: number) {
+  /**
+   * `first`: the first record that the log keeps; `snapshotSeq`: that of the newest snapshot, 0 = there is none. What came
+   * behind that one counts, however often the room was opened since.
+   */
+  constructor(context: RelayContext, state: SessionState, first: number, snapshotSeq: number) {
+    this.#records = state.head - snapshotSeq;
     this.#context = context;
     this.#state = state;
     this.#first = first;
@@ -37,13 +44,30 @@ export class SnapshotKeeper {
     return this.#first;
   }
 
-  /** These records are in the log, and in the state. */
-  appended(records: readonly { readonly frame: Uint8Array }[]): void {
+  /** The log begins here now. */
+  learnFirst(first: number): void {
+    this.#first = Math.max(this.#first, first);
+  }
+
+  /** Another instance writes a snapshot at this seq, or has written it. */
+  heard(seq: number, first: number): void {
+    this.learnFirst(first);
+    if (seq <= this.#newestSeq) return;
+    this.#newestSeq = seq;
+    this.#records = Math.max(0, this.#state.head - seq);
+    this.#bytes = 0;
+  }
+
+  /**
+   * These records are in the log, and in the state. An instance writes a snapshot behind a batch of its own: so of several
+   * that follow one log, not each does.
+   */
+  appended(records: readonly { readonly frame: Uint8Array }[], isOwn: boolean): void {
     this.#records += records.length;
     for (const { frame } of records) this.#bytes += frame.length;
     const { snapshotRecords } = this.#context.limits;
     const due = this.#records >= snapshotRecords || this.#bytes >= Math.max(leastBytesBetween, this.#lastSnapshotBytes);
-    if (due && !this.#writing) void this.#write();
+    if (due && isOwn && !this.#writing) void this.#write();
   }
 
   /** Never rejects: a snapshot that could not be written is written after the next records. */
@@ -53,6 +77,8 @@ export class SnapshotKeeper {
     this.#writing = true;
     this.#records = 0;
     this.#bytes = 0;
+    this.#newestSeq = seq;
+    this.#tell(seq);
     try {
       const nowMs = now();
       forgetClients(this.#state, nowMs, limits);
@@ -61,11 +87,16 @@ export class SnapshotKeeper {
       await log.putSnapshot(sessionId, epoch, { seq, bytes });
       await this.#thin(seq);
       await this.#trim(seq);
+      this.#tell(seq);
     } catch (error) {
       logger.warn("a snapshot was not written", { session: sessionId, seq, error: nameOf(error) });
     } finally {
       this.#writing = false;
     }
+  }
+
+  #tell(seq: number): void {
+    this.#context.bus.publish(this.#state.sessionId, { kind: "snapshot", seq, first: this.#first });
   }
 
   /**

@@ -47,7 +47,7 @@ export function createWelcome(
     scopes: [...principal.scopes],
     streamId,
     clientId: identity.clientId,
-    readerCount: room.count((other) => !other.mayWrite),
+    readerCount: room.readerCount,
     protocol,
   });
 }

@@ -17,7 +17,7 @@ export type FetchHandler = (request: Request, bindings: WireBindings) => Respons
  */
 export type ConnectionLimits = Pick<
   Limits,
-  "headerBytes" | "streamsPerConnection" | "firstMessageMs" | "connectionIdleMs"
+  "headerBytes" | "streamsPerConnection" | "firstMessageMs" | "connectionIdleMs" | "messageBytes"
 >;
 
 export interface ServeOptions {

@@ -25,13 +25,13 @@ export async function refusal(call: Promise<unknown>): Promise<Fault> {
   return assert.fail("the call was answered");
 }
 
-/** Two instances on one log; on one bus, or on none that carries anything between them. */
+/** Two instances on one log; on one bus, or with nothing that tells the one of the other, not even the log's doorbell. */
 export async function startTwo(options: { shareBus: boolean; limits?: Partial<Limits>; log?: SessionLog }) {
   const log = options.log ?? createMemoryLog(Date.now);
   const bus = createLocalBus((error) => assert.fail(String(error)));
   const start = () =>
     startRelay({
-      log,
+      log: options.shareBus ? log : { ...log, watch: () => () => undefined },
       ...(options.shareBus ? { bus: bus.member() } : {}),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });

@@ -11,17 +11,17 @@ const names = (changes: readonly PresenceChange[]) =>
 
 function withAnn(nowMs = 0): Roster {
   const roster = new Roster(limits);
-  assert.deepEqual(names(roster.joined("user-ann", "ann", nowMs)), ["ann JOINED"]);
+  assert.deepEqual(names(roster.joined("user-ann", "ann", 1, nowMs)), ["ann JOINED"]);
   return roster;
 }
 
 describe("roster", () => {
   test("PR1 a join is told once; who is back within the grace was never away", () => {
     const roster = withAnn();
-    assert.deepEqual(roster.joined("user-ann", "ann", 1), []);
+    assert.deepEqual(roster.joined("user-ann", "ann", 1, 1), []);
     roster.away(ann, 100);
     assert.deepEqual(roster.tick(100 + 14_999), []);
-    assert.deepEqual(roster.joined("user-ann", "ann", 15_099), []);
+    assert.deepEqual(roster.joined("user-ann", "ann", 1, 15_099), []);
     assert.deepEqual(roster.tick(15_101), []);
     assert.deepEqual(roster.tick(40_000), []);
   });
@@ -34,7 +34,7 @@ describe("roster", () => {
     assert.deepEqual(roster.tick(99_999), []);
     assert.deepEqual(roster.left(ann), []);
     assert.equal(roster.get(ann), undefined);
-    assert.deepEqual(names(roster.joined("user-ann", "ann", 100_000)), ["ann JOINED"]);
+    assert.deepEqual(names(roster.joined("user-ann", "ann", 1, 100_000)), ["ann JOINED"]);
     assert.deepEqual(names(roster.left(ann)), ["ann LEFT"]);
     assert.deepEqual(roster.tick(200_000), []);
   });
@@ -49,7 +49,7 @@ describe("roster", () => {
     assert.deepEqual(roster.tick(180_001), []);
     assert.deepEqual(names(roster.tick(180_002)), ["ann IDLE"]);
     roster.away(ann, 180_003);
-    assert.deepEqual(names(roster.joined("user-ann", "ann", 180_004)), ["ann ACTIVE"]);
+    assert.deepEqual(names(roster.joined("user-ann", "ann", 1, 180_004)), ["ann ACTIVE"]);
   });
 
   test("PR4 what somebody says of itself is told when it changes; names are kept over a reconnect", () => {
@@ -60,7 +60,7 @@ describe("roster", () => {
     const [change] = roster.says(ann, Status.ACTIVE, "Anna", 3);
     assert.deepEqual([change?.displayName, change?.status], ["Anna", Status.ACTIVE]);
     roster.away(ann, 4);
-    assert.deepEqual(roster.joined("user-ann", "ann", 5), []);
+    assert.deepEqual(roster.joined("user-ann", "ann", 1, 5), []);
     assert.equal(roster.get(ann)?.displayName, "Anna");
     assert.deepEqual(roster.says(keyOf("eve"), Status.ACTIVE, "Eve", 6), []);
     assert.deepEqual(roster.active(keyOf("eve"), 7), []);
@@ -68,7 +68,7 @@ describe("roster", () => {
 
   test("PR5 a clock that was set back keeps nobody shown for longer than a grace, or awake for longer than its time", () => {
     const roster = withAnn(3_600_000);
-    roster.joined("user-bob", "bob", 3_600_000);
+    roster.joined("user-bob", "bob", 1, 3_600_000);
     roster.away(ann, 3_600_000);
     assert.deepEqual(roster.tick(1000), []);
     assert.deepEqual(names(roster.tick(16_000)), ["ann LEFT"]);
@@ -89,7 +89,7 @@ describe("roster", () => {
         const key = keyOf(clientId);
         const roll = random.next();
         let changes: readonly PresenceChange[] = [];
-        if (roll < 0.2) changes = roster.joined(`user-${clientId}`, clientId, nowMs);
+        if (roll < 0.2) changes = roster.joined(`user-${clientId}`, clientId, 1, nowMs);
         else if (roll < 0.4) roster.away(key, nowMs);
         else if (roll < 0.45) changes = roster.left(key);
         else if (roll < 0.65) changes = roster.active(key, nowMs);

@@ -21,7 +21,7 @@ import { disconnect, endRevoked } from "../end-streams.ts";
 import { assertSessionId } from "../join.ts";
 import type { Relay } from "../relay.ts";
 
-/** Ends streams here and tells the other instances; the answer counts those of this one. */
+/** Ends streams here and on the other instances; the answer counts those of the instances that answered in time. */
 export async function disconnectStreams(
   relay: Relay,
   principal: Principal,
@@ -39,8 +39,8 @@ export async function disconnectStreams(
   if (sessionId !== "") await assertThere(relay, sessionId);
   const meant = { sessionId, userId, clientId };
   const streams = disconnect(relay, meant);
-  relay.bus.announce({ kind: "disconnect", ...meant });
-  return create(DisconnectResponseSchema, { streams });
+  const elsewhere = await relay.instances.disconnect(meant);
+  return create(DisconnectResponseSchema, { streams: streams + elsewhere });
 }
 
 /** Readers may be in a session that the store does not have yet. */

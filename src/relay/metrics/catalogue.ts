@@ -172,6 +172,20 @@ export const catalogue = {
     watch:
       "full: free disk space. failed: the store; its log lines say more. conflict: another instance writes to the same sessions.",
   },
+  baton_tails_lost_total: {
+    type: "counter",
+    unit: "epochs",
+    labels: {},
+    says: "Epochs that this instance began because the store no longer had records that had been told.",
+    watch: "Any: the store lost acked records (a failover, a restore, a flush). Everybody in the session was resynced.",
+  },
+  baton_instances: {
+    type: "gauge",
+    unit: "instances",
+    labels: {},
+    says: "Other instances that were heard of on the bus in the last 25 s.",
+    watch: "Below what runs: the bus does not carry; cursors, presence and disconnects do not cross instances.",
+  },
   baton_append_seconds: {
     type: "histogram",
     unit: "seconds",

@@ -56,6 +56,8 @@ export const numbers: Readonly<Record<NumberName, (exposed: Exposed) => Iterable
     baton_keys_age_seconds: ({ relay, keys }) =>
       keys.fetchedAtMs === undefined ? [] : one(Math.max(0, relay.now() - keys.fetchedAtMs) / 1000),
     baton_appends_total: ({ relay }) => counted(relay.meters.appends, "outcome"),
+    baton_tails_lost_total: ({ relay }) => one(relay.meters.tailsLost),
+    baton_instances: ({ relay }) => one(relay.instances.count),
     baton_log_appended_bytes_total: ({ relay }) => one(relay.meters.batchBytes.sum),
     baton_log_file_bytes: async ({ logFileBytes }) =>
       ((await logFileBytes?.()) ?? []).map(([file, bytes]) => [{ file }, bytes]),

@@ -63,6 +63,8 @@ export class Meters {
   readonly faults = new Counts(reasonNames);
   readonly streamEnds = new Counts(ends);
   readonly readerSteps = new Counts(readerSteps);
+  /** Epochs that began because the store had lost records. */
+  tailsLost = 0;
   readonly rotations = new Counts(rotationOutcomes);
   readonly appends = new Counts(appendOutcomes);
   readonly appendSeconds = new Histogram(inSeconds(milliseconds));
