@@ -4,6 +4,7 @@ import { MeasuredProcess } from "../src/cli/bench/measured-process.ts";
 import { relayScript } from "../src/cli/bench/start-measured-relay.ts";
 import { withTempFolder } from "../src/cli/bench/temp-folder.ts";
 import type { RuntimeName } from "../src/runtime/this-runtime.ts";
+import type { Limits } from "../src/session/limits.ts";
 import { openOriginalAudience } from "./audiences/original.ts";
 import { openWebSocketAudience } from "./audiences/websocket.ts";
 import { commandOf } from "./installed.ts";
@@ -61,14 +62,21 @@ export async function withPeer<T>(
   }
 }
 
-/** The whole relay for one measurement; SQLite in a folder of its own, under `parent`. */
+export interface RelayOptions {
+  /** Where SQLite's folder is made; undefined: the system's folder for temporary files. */
+  readonly parent?: string | undefined;
+  /** Those that are not as in every measurement. */
+  readonly limits?: Partial<Limits>;
+}
+
+/** The whole relay for one measurement; SQLite in a folder of its own. */
 export async function withRelay<T>(
   { runtime, log }: RelayVariant,
   work: (server: MeasuredProcess) => Promise<T>,
-  parent?: string,
+  { parent, limits = {} }: RelayOptions = {},
 ): Promise<T> {
   const run = async (where: string) => {
-    const server = await MeasuredProcess.start(...commandOf(runtime, relayScript, [where]));
+    const server = await MeasuredProcess.start(...commandOf(runtime, relayScript, [where, JSON.stringify(limits)]));
     try {
       return await work(server);
     } finally {

@@ -5,6 +5,7 @@ import type { RuntimeName } from "../src/runtime/this-runtime.ts";
 import { frameBytesOf } from "./audiences/frame-bytes.ts";
 import { findH2load, h2loadAudience } from "./audiences/h2load.ts";
 import { type PeerName, peers, withPeer, withRelay } from "./contestants.ts";
+import { progress } from "./progress.ts";
 import { type BenchOptions, nameOf, type Row, relayVariants, variantTitle } from "./row.ts";
 
 const subscribers = 200;
@@ -26,6 +27,8 @@ interface Case {
 }
 
 const full = { perSecond: "full", window: 64, dataBytes: 100 } as const;
+/** Fewer on their way: more would not fit into the window of HTTP/2 that the publisher has, 64 KiB. */
+const large = { perSecond: "full", window: 12, dataBytes: 4096 } as const;
 
 const cases: readonly Case[] = [
   {
@@ -48,13 +51,13 @@ const cases: readonly Case[] = [
   },
   {
     name: "4 connections, 4 KiB, full speed",
-    load: { ...full, connections: 4, dataBytes: 4096 },
+    load: { ...large, connections: 4 },
     goals: {},
     isFull: false,
   },
   {
     name: "200 connections, 4 KiB, full speed",
-    load: { ...full, connections: 200, dataBytes: 4096 },
+    load: { ...large, connections: 200 },
     goals: {},
     isFull: false,
   },
@@ -80,7 +83,10 @@ export async function rows(options: BenchOptions): Promise<readonly Row[]> {
     const contestants = contestantsOf(given, options);
     // In turn, so that what else the machine does falls on all alike.
     for (let run = 0; run < options.runs; run++) {
-      for (const { run: measure, results } of contestants) results.push(await measure());
+      for (const { run: measure, results, title } of contestants) {
+        progress(`${given.name}: ${title}, run ${run + 1} of ${options.runs}`);
+        results.push(await measure());
+      }
     }
     all.push(...rowsOf(given, contestants));
   }
@@ -95,7 +101,8 @@ function contestantsOf({ load, isFull }: Case, options: BenchOptions): readonly 
       title: variantTitle(variant),
       relay: variant.runtime,
       results: [],
-      run: () => withRelay(variant, (server) => measureFanout(server, contractAudience(), whole), options.folder),
+      run: () =>
+        withRelay(variant, (server) => measureFanout(server, contractAudience(), whole), { parent: options.folder }),
     }));
   const [variant] = relayVariants(options);
   const h2load = isFull ? findH2load() : undefined;
@@ -107,7 +114,9 @@ function contestantsOf({ load, isFull }: Case, options: BenchOptions): readonly 
             title: `${variantTitle(variant)}, read by h2load`,
             results: [],
             run: () =>
-              withRelay(variant, (server) => measureFanout(server, h2loadAudience(h2load), whole), options.folder),
+              withRelay(variant, (server) => measureFanout(server, h2loadAudience(h2load), whole), {
+                parent: options.folder,
+              }),
           },
         ];
   const others = Object.keys(peers)

@@ -15,7 +15,9 @@ export async function rows(options: BenchOptions): Promise<readonly Row[]> {
   const results = variants.map((): Latency[] => []);
   for (let run = 0; run < options.runs; run++) {
     for (const [index, variant] of variants.entries()) {
-      results[index]?.push(await withRelay(variant, (server) => measureLatency(server, times), options.folder));
+      results[index]?.push(
+        await withRelay(variant, (server) => measureLatency(server, times), { parent: options.folder }),
+      );
     }
   }
   return variants.flatMap((variant, index) => rowsOf(variantTitle(variant), results[index] ?? [], goalMs[variant.log]));

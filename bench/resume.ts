@@ -136,7 +136,7 @@ async function withServer(
         for (const connection of connections) connection.close();
       }
     },
-    folder,
+    { parent: folder },
   );
 }
 

@@ -6,6 +6,7 @@ import process from "node:process";
 const steps = [
   ["format and lint", "biome", ["check", "."]],
   ["types", "tsc", ["-p", "."]],
+  ["types of what runs on Workers", "tsc", ["-p", "tsconfig.worker.json"]],
   ["types of the pure core (no DOM, no Node, no Bun)", "tsc", ["-p", "src/session"]],
   ["contract: lint", "buf", ["lint"]],
   ["contract: no breaking change", "buf", ["breaking", "--against", "proto/baseline/codereview.v1.binpb"]],

@@ -6,10 +6,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { createConnectTransport as createWebTransport } from "@connectrpc/connect-web";
 import { signDevelopmentToken } from "../src/auth/sign.ts";
+import { bidiCarriage } from "../src/client/carriage-bidi.ts";
+import { splitCarriage } from "../src/client/carriage-split.ts";
 import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
 import { createRandom } from "../test/support/random.ts";
 import { foldTexts, readRecords } from "./log.ts";
@@ -29,7 +31,8 @@ nothing was lost or came twice. The relay's rate limits are raised for it.
   --traces DIR   type the real histories there (*.json.gz of "editing-traces") instead of two files of this repository
   --runtime R    what the relay runs on, bun or node (bun)
   --kill         kill -9 the relay several times, and start it again
-  --kills N      how often (5)
+  --drain        drain it (SIGTERM) and start it again; with --kill too, in turn
+  --kills N      how often, in all (5)
   --full-disk    keep the log on a small file system that is filled several times, and emptied again; the relay is not
                  started again. It mounts a tmpfs, for which it has to run as root
   --seed N       of when streams are cut (1)
@@ -40,6 +43,7 @@ const { values: options } = parseArgs({
     traces: { type: "string" },
     runtime: { type: "string", default: "bun" },
     kill: { type: "boolean", default: false },
+    drain: { type: "boolean", default: false },
     kills: { type: "string", default: "5" },
     "full-disk": { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
@@ -54,7 +58,9 @@ if (options.help) {
 const runtime = options.runtime === "node" ? "node" : "bun";
 if (runtime !== options.runtime) throw new Error("--runtime is bun or node");
 
-if (options.kill && options["full-disk"]) throw new Error("--kill or --full-disk: no relay starts on a full disk");
+if ((options.kill || options.drain) && options["full-disk"]) {
+  throw new Error("--kill and --drain, or --full-disk: no relay starts on a full disk");
+}
 
 const session = "trial";
 const secretText = crypto.randomUUID() + crypto.randomUUID();
@@ -106,29 +112,18 @@ if (options["full-disk"] && disk === undefined)
   throw new Error("--full-disk mounts a file system: run it as root, on Linux");
 const dataDir = disk?.folder ?? mkdtempSync(join(tmpdir(), "baton-trial-"));
 const relay = new RelayProcess(runtime, await freePort(), dataDir, secretText);
-const common = { session, secret, tokenTtlSeconds };
 const baseUrl = relay.url;
+const clientOf = (transport: Transport) => createClient(CodeReviewService, transport);
+const connect = clientOf(createConnectTransport({ baseUrl, httpVersion: "2" }));
+const grpcWeb = clientOf(createGrpcWebTransport({ baseUrl, httpVersion: "2" }));
+const web = clientOf(createWebTransport({ baseUrl, useBinaryFormat: true }));
+const common = { session, secret, tokenTtlSeconds, reader: connect };
 console.error(`relay on ${baseUrl}; raised for the trial: ${JSON.stringify(raisedLimits)}`);
 await relay.start();
 
-const ana = new Participant({
-  ...common,
-  name: "ana",
-  carriage: "bidi",
-  transport: createConnectTransport({ baseUrl, httpVersion: "2" }),
-});
-const ben = new Participant({
-  ...common,
-  name: "ben",
-  carriage: "bidi",
-  transport: createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
-});
-const cleo = new Participant({
-  ...common,
-  name: "cleo",
-  carriage: "split",
-  transport: createWebTransport({ baseUrl, useBinaryFormat: true }),
-});
+const ana = new Participant({ ...common, name: "ana", carriage: bidiCarriage(connect) });
+const ben = new Participant({ ...common, name: "ben", carriage: bidiCarriage(grpcWeb) });
+const cleo = new Participant({ ...common, name: "cleo", carriage: splitCarriage(web, Date.now) });
 const people = [ana, ben, cleo];
 
 // Both files are there before anybody types, each with the line break between its header and its text.
@@ -203,14 +198,24 @@ async function joinInTheMiddle(): Promise<void> {
 }
 
 let kills = 0;
-async function killNowAndThen(): Promise<void> {
-  if (!options.kill) return;
+let drains = 0;
+let slowestDrainMs = 0;
+async function restartNowAndThen(): Promise<void> {
+  if (!options.kill && !options.drain) return;
   const times = Number(options.kills);
   for (let n = 1; n <= times; n++) {
-    await until("it is time to kill", () => edits >= (total * n) / (times + 1));
-    await relay.kill();
-    kills += 1;
-    console.error(`killed the relay at ${edits} of ${total} edits`);
+    await until("it is time to start anew", () => edits >= (total * n) / (times + 1));
+    if (options.drain && (!options.kill || n % 2 === 0)) {
+      const startMs = performance.now();
+      await relay.stop();
+      slowestDrainMs = Math.max(slowestDrainMs, performance.now() - startMs);
+      drains += 1;
+      console.error(`drained the relay at ${edits} of ${total} edits`);
+    } else {
+      await relay.kill();
+      kills += 1;
+      console.error(`killed the relay at ${edits} of ${total} edits`);
+    }
     await relay.start();
   }
 }
@@ -239,7 +244,7 @@ async function fillNowAndThen(): Promise<void> {
 const progress = setInterval(() => console.error(`${edits} of ${total} edits`), 2_000);
 let failure: unknown;
 try {
-  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), killNowAndThen(), fillNowAndThen()]);
+  await Promise.all([...desks.map(typeAll), joinInTheMiddle(), restartNowAndThen(), fillNowAndThen()]);
   await until("everybody's work is in the log", () => people.every(({ machine }) => machine.settled));
 } catch (error) {
   failure = error;
@@ -251,17 +256,15 @@ const seconds = (Date.now() - startedMs) / 1000;
 const late = new Participant({
   ...common,
   name: "late",
-  carriage: "bidi",
-  transport: createConnectTransport({ baseUrl, httpVersion: "2" }),
+  carriage: bidiCarriage(clientOf(createConnectTransport({ baseUrl, httpVersion: "2" }))),
 });
 late.connection.open();
-const reader = createClient(CodeReviewService, createConnectTransport({ baseUrl, httpVersion: "2" }));
 const token = await signDevelopmentToken(
   secret,
   { sub: "reader", sessions: [session], scope: "session:read", ttlSeconds: 3600 },
   Date.now(),
 );
-const records = await readRecords(reader, session, token);
+const records = await readRecords(connect, session, token);
 const head = records.length;
 await until("everybody has read all", () => [...people, late].every(({ machine }) => machine.lastSeq === head)).catch(
   (error) => console.error(error instanceof Error ? error.message : error),
@@ -269,7 +272,7 @@ await until("everybody has read all", () => [...people, late].every(({ machine }
 
 const folded = foldTexts(session, records);
 const snapshot = new Map<string, string>();
-for await (const { files } of reader.getSnapshot(
+for await (const { files } of connect.getSnapshot(
   { sessionId: session },
   { headers: { authorization: `Bearer ${token}` } },
 )) {
@@ -312,7 +315,21 @@ disk?.unmount();
 rmSync(dataDir, { recursive: true, force: true });
 
 console.log(
-  JSON.stringify({ runtime, edits, seconds, equal, lost, twice, records: head, comments, cuts, kills, filled }),
+  JSON.stringify({
+    runtime,
+    edits,
+    seconds,
+    equal,
+    lost,
+    twice,
+    records: head,
+    comments,
+    cuts,
+    kills,
+    drains,
+    slowestDrainMs: Math.round(slowestDrainMs),
+    filled,
+  }),
 );
 const isTried = disk === undefined || filled > 0;
 process.exit(equal && lost === 0 && twice === 0 && isTried ? 0 : 1);

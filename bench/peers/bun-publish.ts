@@ -22,4 +22,4 @@ const server = Bun.serve<{ readonly subscribes: boolean }>({
     },
   },
 });
-announce(server.port ?? 0);
+announce({ port: server.port ?? 0 });

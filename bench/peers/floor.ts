@@ -59,4 +59,4 @@ const server = await serve({
     return new Response(openBody?.(bodyOf(subscribes)), { headers: { "content-type": "application/connect+proto" } });
   },
 });
-announce(Number(new URL(server.url).port));
+announce({ port: Number(new URL(server.url).port) });

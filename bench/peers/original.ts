@@ -83,5 +83,5 @@ const server = new Server({ "grpc.max_concurrent_streams": 1_000 });
 server.addService(service as ServiceDefinition, { CollaborativeSession: collaborate });
 server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
-  announce(port);
+  announce({ port });
 });

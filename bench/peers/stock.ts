@@ -67,7 +67,7 @@ const routes = (router: ConnectRouter) =>
 
 if (process.versions.bun === undefined) {
   const server = createServer({ settings: { maxConcurrentStreams: 1_000 } }, connectNodeAdapter({ routes }));
-  server.listen(0, "127.0.0.1", () => announce((server.address() as AddressInfo).port));
+  server.listen(0, "127.0.0.1", () => announce({ port: (server.address() as AddressInfo).port }));
 } else {
   const { handlers } = routes(createConnectRouter());
   const paths = new Map(handlers.map((handler) => [handler.requestPath, createFetchHandler(handler)]));
@@ -78,5 +78,5 @@ if (process.versions.bun === undefined) {
     idleTimeout: 0,
     fetch: (request) => paths.get(new URL(request.url).pathname)?.(request) ?? new Response(null, { status: 404 }),
   });
-  announce(server.port ?? 0);
+  announce({ port: server.port ?? 0 });
 }

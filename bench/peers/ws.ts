@@ -16,5 +16,5 @@ server.on("connection", (socket, { url }) => {
 server.on("listening", () => {
   const address = server.address();
   if (address === null || typeof address === "string") throw new TypeError("a TCP listener has a port");
-  announce(address.port);
+  announce({ port: address.port });
 });

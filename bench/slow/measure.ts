@@ -1,20 +1,23 @@
 // One relay, its readers, a writer at full speed, and now and then a reader that never reads.
 
-import { median } from "../../src/cli/bench/statistics.ts";
-import { withTempFolder } from "../../src/cli/bench/temp-folder.ts";
-import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { BareConnection } from "./bare-h2.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BareConnection } from "../../src/cli/bench/bare-connection.ts";
+import { newTally } from "../../src/cli/bench/bare-stream.ts";
 import {
   collaborate,
   decodeMessage,
   encodeMessage,
-  newTally,
   readToken,
   subscribe,
   until,
   writeToken,
-} from "./calls.ts";
-import { type RelayProcess, type Runtime, startRelayProcess, type Usage } from "./relay-process.ts";
+} from "../../src/cli/bench/calls.ts";
+import type { MeasuredProcess } from "../../src/cli/bench/measured-process.ts";
+import type { Usage } from "../../src/cli/bench/side-channel.ts";
+import { median } from "../../src/cli/bench/statistics.ts";
+import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import type { RuntimeName } from "../../src/runtime/this-runtime.ts";
+import { withRelay } from "../contestants.ts";
 
 export type Protocol = keyof typeof contentTypes;
 
@@ -58,15 +61,10 @@ interface Phase {
 /** Heartbeat and Welcome come before the first record. */
 const greetings = 2;
 
-export async function measure(runtime: Runtime, protocol: Protocol, load: Load): Promise<Measured> {
-  return await withTempFolder(async (folder) => {
-    const relay = await startRelayProcess(runtime, folder);
-    try {
-      const bench = await Bench.open(relay, protocol, load);
-      return await bench.run();
-    } finally {
-      await relay.stop();
-    }
+export async function measure(runtime: RuntimeName, protocol: Protocol, load: Load): Promise<Measured> {
+  return await withRelay({ runtime, log: "sqlite" }, async (relay) => {
+    const bench = await Bench.open(relay, protocol, load);
+    return await bench.run();
   });
 }
 
@@ -76,7 +74,7 @@ const fillBytes = 3_500;
 const fillWindow = 4;
 
 class Bench {
-  readonly #relay: RelayProcess;
+  readonly #relay: MeasuredProcess;
   readonly #protocol: Protocol;
   readonly #load: Load;
   readonly #tally = newTally();
@@ -86,13 +84,13 @@ class Bench {
   #isPumping = false;
   #ended: string | undefined;
 
-  private constructor(relay: RelayProcess, protocol: Protocol, load: Load) {
+  private constructor(relay: MeasuredProcess, protocol: Protocol, load: Load) {
     this.#relay = relay;
     this.#protocol = protocol;
     this.#load = load;
   }
 
-  static async open(relay: RelayProcess, protocol: Protocol, load: Load): Promise<Bench> {
+  static async open(relay: MeasuredProcess, protocol: Protocol, load: Load): Promise<Bench> {
     const bench = new Bench(relay, protocol, load);
     const token = await readToken();
     const { readers, connections } = load;
@@ -151,13 +149,13 @@ class Bench {
     const startMs = performance.now();
     this.#isPumping = true;
     this.#pump();
-    await Bun.sleep(this.#load.phaseMs);
+    await sleep(this.#load.phaseMs);
     const deliveries = this.#tally.messages - messages;
     const perSecond = (deliveries / (performance.now() - startMs)) * 1000;
     const spentUs = (await this.#relay.usage()).cpuUs - cpuUs;
     this.#isPumping = false;
     await this.#until(() => this.#received >= this.#published, "the readers' last messages");
-    return { perSecond, cpuUs: spentUs / deliveries, memory: await this.#relay.memory() };
+    return { perSecond, cpuUs: spentUs / deliveries, memory: await this.#relay.usage("collect") };
   }
 
   /** A reader on a connection of its own that has joined, and reads no more until it is to go on. */

@@ -3,6 +3,17 @@ import { BatonError } from "../session/reasons.ts";
 /** RFC 6750 section 2.1; the scheme's name has no case (RFC 9110 section 11.1). */
 const bearerForm = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
+/**
+ * Takes the token from a call's headers: from the subprotocols of a WebSocket where there is no `Authorization`. Throws
+ * `TOKEN_INVALID`, saying what to send.
+ */
+export function tokenFrom(headers: Headers): string {
+  const authorization = headers.get("authorization");
+  const subprotocols = headers.get("sec-websocket-protocol");
+  if (authorization === null && subprotocols !== null) return parseBearerSubprotocol(subprotocols);
+  return parseBearer(authorization);
+}
+
 /** Takes the token from the value of an `Authorization` header. Throws `TOKEN_INVALID`, saying what to send. */
 export function parseBearer(authorization: string | null | undefined): string {
   if (authorization === null || authorization === undefined || authorization === "") {

@@ -8,7 +8,7 @@ const namesAndObjects = /("(?:[^"\\]|\\.)*")\s*(:)?|[{}]/g;
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
     const value: unknown = JSON.parse(text);
     return hasNameTwice(text) ? undefined : value;
   } catch {

@@ -3,11 +3,13 @@ import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect
 import { createConnectTransport as createFetchTransport } from "@connectrpc/connect-web";
 import type { Carriage } from "../client/carriage.ts";
 import { bidiCarriage } from "../client/carriage-bidi.ts";
+import { chooseCarriage } from "../client/carriage-choice.ts";
+import { socketCarriage } from "../client/carriage-socket.ts";
 import { splitCarriage } from "../client/carriage-split.ts";
 import { AdminService, CodeReviewService } from "../gen/codereview/v1/codereview_pb.ts";
 import { assertNever } from "../session/reasons.ts";
 
-export const carriageKinds = ["bidi", "split"] as const;
+export const carriageKinds = ["auto", "bidi", "socket", "split"] as const;
 export type CarriageKind = (typeof carriageKinds)[number];
 
 export type RelayClient = Client<typeof CodeReviewService>;
@@ -22,8 +24,14 @@ interface OwnConnection {
 /** `baton join` and `baton log` on a relay. */
 export function carriageTo(url: string, kind: CarriageKind): Carriage {
   switch (kind) {
+    case "auto":
+      return chooseCarriage(
+        (["bidi", "socket", "split"] as const).map((name) => ({ name, carriage: carriageTo(url, name) })),
+      );
     case "bidi":
       return ownConnection(url);
+    case "socket":
+      return socketCarriage({ url });
     case "split":
       return splitCarriage(createRelayClient(url), Date.now);
     default:
@@ -44,7 +52,8 @@ function ownConnection(url: string): Carriage {
       listener: {
         ...listener,
         ended(end) {
-          close();
+          // Not at once: where HTTP/2 itself failed, a session that is let go before it has said so throws (connect-node 2.2).
+          setTimeout(close, 0);
           listener.ended(end);
         },
       },

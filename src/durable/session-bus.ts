@@ -47,7 +47,7 @@ export interface RosterMember {
   readonly displayName: string;
   /** `PresenceUpdate.Status` of the contract. */
   readonly status: number;
-  readonly cursor: BusCursor | undefined;
+  readonly cursor?: BusCursor | undefined;
 }
 
 /** `CursorPosition` of the contract. */
@@ -66,11 +66,11 @@ export interface HeardMessage {
   readonly client: ClientKey;
   readonly generation: number;
   /** Of the call; undefined: it says nothing new. */
-  readonly token: BusToken | undefined;
+  readonly token?: BusToken | undefined;
   /** Whether its user did something. */
   readonly isInput: boolean;
   /** What it says of itself; `PresenceUpdate` of the contract. */
-  readonly says: { readonly status: number; readonly displayName: string } | undefined;
+  readonly says?: { readonly status: number; readonly displayName: string } | undefined;
 }
 
 /** What a verified token says; never the token. */
@@ -80,7 +80,7 @@ export interface BusToken {
   readonly sessions: readonly string[];
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
-  readonly tokenId: string | undefined;
+  readonly tokenId?: string | undefined;
 }
 
 /** What every instance is told, whatever sessions are open on it. */

@@ -1,29 +1,19 @@
-import { createResumeTokens } from "../auth/resume-token.ts";
 import { createTokenVerifier, type TokenVerifierOptions } from "../auth/verify.ts";
 import type { InstanceMessage } from "../durable/session-bus.ts";
 import type { OpenBackup } from "../durable/store-backup.ts";
-import { resumeTokenTtlMs } from "../session/limits.ts";
 import { assertNever } from "../session/reasons.ts";
-import { Admission } from "./admission.ts";
+import { assembleRelay, keptResumeSecret } from "./assemble-relay.ts";
 import type { RelayPlatform } from "./context.ts";
 import { drain } from "./drain.ts";
 import { disconnect } from "./end-streams.ts";
-import { hearClient } from "./hear-client.ts";
-import { Instances } from "./instances.ts";
 import type { RelayFacts } from "./metrics/collectors.ts";
-import { Meters } from "./metrics/meters.ts";
 import { createMetrics, type Metrics } from "./metrics/registry.ts";
 import { createReadiness, type ReadinessState } from "./readiness.ts";
-import { Readings } from "./readings.ts";
 import type { Relay } from "./relay.ts";
-import { Retention } from "./retention.ts";
 import { RevocationFeed } from "./revocation-feed.ts";
-import { Rooms } from "./rooms.ts";
 import { createRoutes, type RelayRoutes } from "./routes.ts";
 import { createTicker, followRevocations, tickMs } from "./ticker.ts";
 import { openTraces } from "./traces/traces.ts";
-import { createTurns } from "./turns.ts";
-import { Users } from "./users.ts";
 
 export interface RelayOptions extends RelayPlatform {
   readonly keys: TokenVerifierOptions["keys"];
@@ -50,46 +40,25 @@ export interface RunningRelay {
   drain(): Promise<void>;
 }
 
-const resumeSecretBytes = 32;
-/** Each holds up to `sessionBytes` of text until its reader has taken it. */
-const foldsAtOnce = 4;
-const foldsWaiting = 64;
-
 export async function createRelay(options: RelayOptions): Promise<RunningRelay> {
   const { log, bus, limits, now, newId, defer, keys, issuer, audience } = options;
-  const proposed = crypto.getRandomValues(new Uint8Array(resumeSecretBytes));
-  const secret = options.resumeSecret ?? (await log.secret("resume", proposed));
+  const secret = options.resumeSecret ?? (await keptResumeSecret(log));
   // Before anybody is let in.
   const revocations = new RevocationFeed(log);
   await revocations.load(now());
+  const tokens = createTokenVerifier({
+    keys,
+    skewMs: limits.tokenSkewMs,
+    maxTokenBytes: limits.tokenBytes,
+    revocations: revocations.known,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  });
+  const platform = { log, bus, limits, now, newId, defer };
   const traces = openTraces(options.facts?.build?.version);
-  const context = { log, bus, limits, now, newId, defer, meters: new Meters(), traces };
-  const users = new Users(limits);
-  const rooms = new Rooms(context, users, (room, message) => hearClient(relay, room, message));
-  const instances = new Instances(context);
-  const relay: Relay = {
-    ...context,
-    tokens: createTokenVerifier({
-      keys,
-      skewMs: limits.tokenSkewMs,
-      maxTokenBytes: limits.tokenBytes,
-      revocations: revocations.known,
-      ...(issuer === undefined ? {} : { issuer }),
-      ...(audience === undefined ? {} : { audience }),
-    }),
-    resumeTokens: createResumeTokens({ secret, ttlMs: resumeTokenTtlMs }),
-    rooms,
-    instances,
-    users,
-    admission: new Admission(limits),
-    folds: new Admission({ joins: foldsAtOnce, joinsWaiting: foldsWaiting }),
-    readings: new Readings(),
-    revocations,
-    retention: new Retention(context, rooms),
-    inTurn: createTurns(defer),
-  };
+  const relay = assembleRelay(platform, { tokens, resumeSecret: secret, revocations, traces });
   const leaveBus = bus.listen((message) => hear(relay, message));
-  instances.begin();
+  relay.instances.begin();
   // An issuer that does not answer holds the start up for as long as one request may take, and no longer.
   await keys.tend(now());
   const tick = createTicker(relay);
@@ -107,7 +76,7 @@ export async function createRelay(options: RelayOptions): Promise<RunningRelay> 
       readiness.become("draining");
       await drain(relay);
       clearInterval(ticker);
-      instances.end();
+      relay.instances.end();
       leaveBus();
     },
   };

@@ -11,15 +11,14 @@ import { type JoinPlan, planJoin } from "../session/resume.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
 import { clientKey, lastClientSeq, type SessionState } from "../session/state.ts";
 import { claimClient } from "./claim.ts";
+import { createParticipant } from "./create-participant.ts";
 import { assertNotRevoked } from "./end-streams.ts";
 import { openSnapshot } from "./load.ts";
 import type { JoinOutcome } from "./metrics/labels.ts";
-import { type Dialect, Participant } from "./participant.ts";
+import type { Dialect, Participant } from "./participant.ts";
 import type { Identity } from "./payload.ts";
 import { learnFirst, reachResume } from "./reach-resume.ts";
-import { Reader } from "./reader.ts";
 import type { Relay } from "./relay.ts";
-import { isResyncDue, prepareResync } from "./resync.ts";
 import type { Room } from "./room.ts";
 import type { Outlet } from "./stream.ts";
 import { inSpan, spanAttributes } from "./traces/traces.ts";
@@ -101,7 +100,7 @@ async function attemptJoin(
   identity: Identity,
   resume: ResumeClaims | undefined,
 ): Promise<Joined | undefined> {
-  const { principal, join, outlet } = call;
+  const { principal, join } = call;
   relay.users.of(identity.userId, relay.now()).visit(identity.sessionId, relay.now());
   const room = await relay.rooms.open(identity.sessionId);
   const writes = mayWrite(principal.scopes);
@@ -134,43 +133,22 @@ async function attemptJoin(
   const next = lastClientSeq(state, identity.key) + 1;
   const pendingFrom = Number(join.pendingFrom);
   const isAcked = writes && call.dialect === "contract";
-  // What its Welcome promises it gets as it was promised, and who asked for the whole log, all of that.
-  const promisedSeq = join.history === History.FULL ? Number.POSITIVE_INFINITY : state.head;
-  const reader = new Reader({
-    outlet,
-    source: room.source(identity),
-    key: identity.key,
+  const participant = createParticipant(relay, room, {
+    ...call,
+    identity,
+    generation,
     ackFrom: isAcked ? Math.min(next, pendingFrom === 0 ? next : pendingFrom) : Number.POSITIVE_INFINITY,
     snapshot: snapshotOf(plan, state, stored),
     fromSeq: plan.fromSeq,
-    now: relay.now,
-    fetchResync: (fromSeq) =>
-      fromSeq > promisedSeq && isResyncDue(room, relay.limits, fromSeq)
-        ? prepareResync(relay, room, participant, fromSeq)
-        : undefined,
-    fail: (error) => room.end(participant, error instanceof BatonError ? error : new BatonError("INTERNAL")),
-  });
-  const { limits } = relay;
-  const participant = new Participant({
-    identity,
-    streamId: call.streamId,
-    carriage: call.carriage,
-    dialect: call.dialect,
-    protocol: call.protocol,
-    reader,
-    principal,
-    generation,
-    rate: relay.users.of(identity.userId, relay.now()).streamRate(relay.now()),
+    // What its Welcome promises it gets as it was promised, and who asked for the whole log, all of that.
+    promisedSeq: join.history === History.FULL ? Number.POSITIVE_INFINITY : state.head,
     resynced: plan.outcome === Outcome.RESYNCED,
-    limits,
-    nowMs: relay.now(),
-    trace: call.trace,
   });
   room.enter(participant);
   const place = { outcome: plan.outcome, resumeToken: token, lastClientSeq: last };
   const welcome = createWelcome(relay, room, participant, place);
   const isBehind = plan.snapshot || plan.fromSeq <= state.head;
-  reader.welcome({ case: "welcome", value: welcome });
+  participant.reader.welcome({ case: "welcome", value: welcome });
   if (isBehind) traceReplay(relay, participant);
   relay.meters.joins.add(joinOutcome(plan.outcome));
   logger.info("stream joined", {

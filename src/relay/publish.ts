@@ -38,8 +38,8 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
     return { name: "baton.publish", kind: SpanKind.SERVER, parent, attributes };
   };
   try {
-    const response = await inSpan(relay.traces, describe, (span) =>
-      take(relay, request, headers, span?.spanContext() ?? parent),
+    const response = await inSpan(relay.traces, describe, async (span) =>
+      publishAs(relay, request, await authenticate(relay, headers), span?.spanContext() ?? parent),
     );
     relay.meters.publishes.add("OK");
     return response;
@@ -49,13 +49,13 @@ export async function publish(relay: Relay, request: PublishRequest, headers: He
   }
 }
 
-async function take(
+/** The same, of a caller who is known. */
+export async function publishAs(
   relay: Relay,
   request: PublishRequest,
-  headers: Headers,
+  principal: Principal,
   trace: SpanContext | undefined,
 ): Promise<PublishResponse> {
-  const principal = await authenticate(relay, headers);
   const { sessionId } = request;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);

@@ -16,18 +16,18 @@ export class ReaderFrames {
   readonly key: string;
   /** The first of its client's numbers that it is told of by an Ack; its older records come whole. Infinite = none. */
   ackFrom: number;
-  readonly #encode: ReaderSource["encode"];
+  readonly #source: Pick<ReaderSource, "encode">;
 
   constructor(options: {
     readonly form: FrameForm;
     readonly key: string;
     readonly ackFrom: number;
-    readonly encode: ReaderSource["encode"];
+    readonly source: Pick<ReaderSource, "encode">;
   }) {
     this.form = options.form;
     this.key = options.key;
     this.ackFrom = options.ackFrom;
-    this.#encode = options.encode;
+    this.#source = options.source;
   }
 
   /** A binary frame, as this reader takes it. */
@@ -64,6 +64,6 @@ export class ReaderFrames {
 
   /** It has its record's time: a client takes from it what the others take from the record. */
   #ack(acked: Acked, timestampMs: number): Uint8Array {
-    return this.#encode(ackPayload(acked), this.form, timestampMs);
+    return this.#source.encode(ackPayload(acked), this.form, timestampMs);
   }
 }

@@ -63,7 +63,7 @@ export class Reader {
     const { outlet, source, key, ackFrom, snapshot, fromSeq } = options;
     this.outlet = outlet;
     this.#source = source;
-    this.#frames = new ReaderFrames({ form: outlet.form, key, ackFrom, encode: source.encode });
+    this.#frames = new ReaderFrames({ form: outlet.form, key, ackFrom, source });
     this.#ring = new RingFeed(source, this.#frames, (frames) => this.#write(frames));
     this.#now = options.now;
     this.#fetchResync = options.fetchResync;
@@ -72,6 +72,10 @@ export class Reader {
       snapshot === undefined
         ? { kind: "log", nextSeq: fromSeq }
         : { kind: "snapshot", parts: snapshot, nextSeq: fromSeq };
+  }
+
+  get ackFrom(): number {
+    return this.#frames.ackFrom;
   }
 
   set ackFrom(clientSeq: number) {
@@ -124,6 +128,12 @@ export class Reader {
   welcome(payload: RelayPayload): void {
     this.#welcomed = true;
     this.tell(payload);
+  }
+
+  /** Reads on; its client was welcomed before. */
+  goOn(): void {
+    this.#welcomed = true;
+    this.pump();
   }
 
   /** An answer to this participant alone. It goes before what it has not read yet. */

@@ -12,11 +12,12 @@ import { readCursor } from "./cursor-frame.ts";
 import { Ephemerals } from "./ephemerals.ts";
 import type { SharedPayload } from "./metrics/labels.ts";
 import type { Participant } from "./participant.ts";
-import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
+import type { Identity, RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { Presence } from "./presence.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import { Ring } from "./ring.ts";
+import { RoomSource } from "./room-source.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import { StreamsElsewhere } from "./streams-elsewhere.ts";
 import type { Users } from "./users.ts";
@@ -29,6 +30,8 @@ export interface Opening {
   readonly state: SessionState;
   /** The first record that the log keeps. */
   readonly first: number;
+  /** The record that the newest snapshot is of; 0 = there is none. */
+  readonly snapshotSeq: number;
   /** Whether the store has the session. */
   readonly isKept: boolean;
   readonly presence: Presence;
@@ -73,7 +76,7 @@ export class Room {
   constructor(
     context: RelayContext,
     users: Users,
-    { state, first, isKept, presence, leave }: Opening,
+    { state, first, isKept, snapshotSeq, presence, leave }: Opening,
     hearClient: HearClient,
   ) {
     this.#context = context;
@@ -92,7 +95,7 @@ export class Room {
       tailLost: () => this.loseTail(),
       failed: (error) => this.fail(error),
     });
-    this.#snapshots = new SnapshotKeeper(context, state, first);
+    this.#snapshots = new SnapshotKeeper(context, state, first, snapshotSeq);
     this.#leave = leave;
     this.#emptySinceMs = context.now();
   }
@@ -145,18 +148,7 @@ export class Room {
 
   /** Where a participant of this room reads from. */
   source(identity: Identity): ReaderSource {
-    const { log, now, meters } = this.#context;
-    const { pipeline, ring, sessionId } = this;
-    return {
-      ring,
-      meters,
-      get head() {
-        return pipeline.state.head;
-      },
-      readLog: (from, maxBytes) => log.read(sessionId, from, pipeline.state.head, maxBytes),
-      conflated: (from, to) => this.#ephemerals.between(from, to, identity.key),
-      encode: (payload, form, timestampMs = now()) => encodeControl(identity, payload, timestampMs, form),
-    };
+    return new RoomSource(this.#context, this, this.#ephemerals, identity);
   }
 
   /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */
@@ -170,6 +162,17 @@ export class Room {
     this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
     this.#expectEnd(participant);
     if (participant.mayWrite) this.showWriter(participant);
+  }
+
+  /** Takes a participant back in that the room forgot while it was out of memory; nobody is told of it. */
+  restore(participant: Participant): void {
+    const { key, generation, identity } = participant;
+    this.participants.set(participant.streamId, participant);
+    this.#byClient.set(key, participant);
+    this.#users.of(identity.userId, this.#context.now()).began(this.sessionId);
+    this.#expectEnd(participant);
+    if (generation > 0) this.pipeline.supersede(key, generation);
+    participant.reader.goOn();
   }
 
   /** What a client does under this claim ends what it did under older ones, here and elsewhere. */

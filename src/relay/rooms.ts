@@ -5,10 +5,16 @@ import { emptyState, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { loadState } from "./load.ts";
 import { Presence } from "./presence.ts";
-import { type HearClient, type Opening, Room } from "./room.ts";
+import { type HearClient, Room } from "./room.ts";
 import type { Users } from "./users.ts";
 
 const logger = getLogger(["baton", "rooms"]);
+
+/** A session's state, and which record the newest snapshot is of; 0 = there is none. */
+interface Folded {
+  readonly state: SessionState;
+  readonly snapshotSeq: number;
+}
 
 /** The rooms that are open on this instance. */
 export class Rooms {
@@ -91,9 +97,9 @@ export class Rooms {
     // The answers come while the session is folded.
     presence.ask();
     try {
-      const { state, kept } = await this.#read(sessionId);
-      const opening: Opening = { state, first: kept?.first ?? 1, isKept: kept !== undefined, presence, leave };
-      room = new Room(this.#context, this.#users, opening, this.#hearClient);
+      const { state, snapshotSeq, kept } = await this.#read(sessionId);
+      const place = { first: kept?.first ?? 1, isKept: kept !== undefined, snapshotSeq };
+      room = new Room(this.#context, this.#users, { state, ...place, presence, leave }, this.#hearClient);
       this.#rooms.set(sessionId, room);
       if (isRung) room.pipeline.rang();
       return room;
@@ -107,21 +113,22 @@ export class Rooms {
     }
   }
 
-  async #read(sessionId: string): Promise<{ readonly state: SessionState; readonly kept: LogState | undefined }> {
+  async #read(sessionId: string): Promise<Folded & { readonly kept: LogState | undefined }> {
     for (;;) {
       const kept = await this.#context.log.describe(sessionId);
-      const state = await this.#fold(sessionId, kept);
+      const folded = await this.#fold(sessionId, kept);
       // What was deleted while it was read would stand for the history that came after it.
-      if ((await this.#context.log.describe(sessionId))?.epoch === kept?.epoch) return { state, kept };
+      if ((await this.#context.log.describe(sessionId))?.epoch === kept?.epoch) return { ...folded, kept };
     }
   }
 
-  async #fold(sessionId: string, kept: LogState | undefined): Promise<SessionState> {
+  async #fold(sessionId: string, kept: LogState | undefined): Promise<Folded> {
     const { log, limits, newId } = this.#context;
-    if (kept === undefined) return emptyState(sessionId, newId());
+    if (kept === undefined) return { state: emptyState(sessionId, newId()), snapshotSeq: 0 };
     // From the snapshot before the newest: so there is history to map the edits over that were on their way.
     const newest = await log.latestSnapshot(sessionId, kept.head);
     const startAtMost = newest === undefined ? kept.head : Math.max(newest.seq - 1, 0);
-    return await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+    const state = await loadState(log, sessionId, kept, kept.head, limits, startAtMost);
+    return { state, snapshotSeq: newest?.seq ?? 0 };
   }
 }

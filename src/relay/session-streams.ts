@@ -1,24 +1,19 @@
-import { create } from "@bufbuild/protobuf";
 import type { Principal } from "../auth/principal.ts";
 import type {
   SessionMessage,
   SessionMessageSchema,
   SubscribeRequestSchema,
 } from "../gen/codereview/v1/codereview_pb.ts";
-import { JoinSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
-import { authenticate } from "./authenticate.ts";
-import { assertSessionId, type Joined, joinSession } from "./join.ts";
-import { reasonOf } from "./metrics/meters.ts";
+import { type Joined, joinSession } from "./join.ts";
 import { isOriginal, joinOriginal } from "./original-stream.ts";
 import type { Participant } from "./participant.ts";
-import { encodeControl } from "./payload.ts";
 import { receive } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Inbound, StreamCall, StreamHandler } from "./stream.ts";
+import { countRefusal, letOthersGo, openConversation, openSubscription } from "./stream-opening.ts";
 import { StreamVoice } from "./stream-voice.ts";
 import { parseTraceparent } from "./traces/traceparent.ts";
-import { within } from "./within.ts";
 
 /** `CollaborativeSession`: one stream both ways. */
 export function collaborate(relay: Relay): StreamHandler<typeof SessionMessageSchema> {
@@ -40,34 +35,13 @@ interface Conversation {
 
 /** Undefined: its client closed it without a word. */
 async function begin(relay: Relay, call: StreamCall<typeof SessionMessageSchema>): Promise<Conversation | undefined> {
-  greet(relay, call);
-  const principal = await authenticate(relay, call.headers);
-  const inbound = call.inbound[Symbol.asyncIterator]();
-  const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
-  if (first.done === true) return undefined;
-  const { message, bytes } = first.value;
-  if (message.payload.case !== "join" && !isOriginal(message)) throw new BatonError("NOT_JOINED");
-  assertSessionId(message.sessionId);
-  if (message.userId !== "" && message.userId !== principal.userId) throw new BatonError("WRONG_SENDER");
-  const joined = await joinStream(relay, call, principal, message);
-  hear(relay, joined.joined.participant, bytes);
-  if (!isOriginal(message)) relay.meters.receive("join", bytes);
-  return { ...joined, inbound, first: isOriginal(message) ? first.value : undefined };
-}
-
-/** Counts why a stream did not come in. Whoever went away was not refused. */
-async function countRefusal<T>(
-  { meters }: Relay,
-  { signal }: Pick<StreamCall<never>, "signal">,
-  entering: Promise<T>,
-): Promise<T> {
-  try {
-    return await entering;
-  } catch (error) {
-    const cause: unknown = signal.aborted ? signal.reason : error;
-    if (!signal.aborted || cause instanceof BatonError) meters.joinRefusals.add(reasonOf(cause));
-    throw error;
-  }
+  const opening = await openConversation(relay, call);
+  if (opening === undefined) return undefined;
+  const { principal, inbound, first } = opening;
+  const joined = await joinStream(relay, call, principal, first.message);
+  hear(relay, joined.joined.participant, first.bytes);
+  if (!isOriginal(first.message)) relay.meters.receive("join", first.bytes);
+  return { ...joined, inbound, first: isOriginal(first.message) ? first : undefined };
 }
 
 async function joinStream(
@@ -76,7 +50,9 @@ async function joinStream(
   principal: Principal,
   { sessionId, payload }: SessionMessage,
 ): Promise<Pick<Conversation, "joined" | "receive">> {
-  if (payload.case !== "join") return await joinOriginal(relay, call, principal, sessionId);
+  if (payload.case !== "join") {
+    return await joinOriginal(relay, { ...call, trace: parseTraceparent(call.headers) }, principal, sessionId);
+  }
   const { outlet, streamId, signal, protocol } = call;
   const who = { sessionId, join: payload.value, principal };
   const joined = await joinSession(relay, {
@@ -105,12 +81,7 @@ export function subscribe(relay: Relay): StreamHandler<typeof SubscribeRequestSc
 }
 
 async function enter(relay: Relay, call: StreamCall<typeof SubscribeRequestSchema>): Promise<Joined> {
-  greet(relay, call);
-  const principal = await authenticate(relay, call.headers);
-  const inbound = call.inbound[Symbol.asyncIterator]();
-  const first = await within(relay.limits.firstMessageMs, inbound.next(), "FIRST_MESSAGE_TIMEOUT");
-  if (first.done === true) throw new BatonError("MALFORMED", "Subscribe takes one request");
-  const { sessionId, join = create(JoinSchema) } = first.value.message;
+  const { principal, sessionId, join, bytes } = await openSubscription(relay, call);
   const { outlet, streamId, signal, protocol } = call;
   const who = { sessionId, join, principal, protocol };
   const joined = await joinSession(relay, {
@@ -122,19 +93,8 @@ async function enter(relay: Relay, call: StreamCall<typeof SubscribeRequestSchem
     signal,
     trace: parseTraceparent(call.headers),
   });
-  relay.meters.receive("join", first.value.bytes);
+  relay.meters.receive("join", bytes);
   return joined;
-}
-
-/** The first frame: headers go out with it, proxies see a living stream, and clients that wait for either go on. */
-function greet(relay: Relay, { outlet }: StreamCall<never> | Pick<StreamCall<never>, "outlet">): void {
-  const nobody = { sessionId: "", userId: "", clientId: "", key: "" };
-  const value = { sentAt: BigInt(relay.now()) };
-  const frame = encodeControl(nobody, { case: "heartbeat", value }, relay.now(), outlet.form);
-  relay.meters.writes += 1;
-  relay.meters.send("heartbeat", 1, frame.length);
-  // Whether the peer keeps up is asked at the next write.
-  void outlet.write(frame);
 }
 
 /** Hears a joined client out, until it has said all, is gone, or is sent away. */
@@ -154,7 +114,7 @@ async function converse(
       if (!room.participants.has(participant.streamId)) return;
       hear(relay, participant, next.value.bytes);
       await receive(next.value.message, next.value.bytes);
-      await letOthersGo(relay, participant, ++heard);
+      await letOthersGo(relay, participant.rate, ++heard);
     }
   } catch (error) {
     if (call.signal.aborted) return leave(joined, call.signal);
@@ -168,16 +128,6 @@ async function converse(
   await participant.answered();
   await participant.reader.flushed();
   room.end(participant);
-}
-
-/** Messages of one stream that are handled in one turn of the event loop, at the most. */
-const messagesPerTurn = 32;
-
-/** A stream that sends faster than it may is read no faster than it may; one that sends much lets others in between. */
-async function letOthersGo({ now, defer }: Relay, { rate }: Participant, heard: number): Promise<void> {
-  const waitMs = rate.waitMs(now());
-  if (waitMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, waitMs));
-  else if (heard % messagesPerTurn === 0) await new Promise<void>((resolve) => defer(resolve));
 }
 
 function leave({ room, participant }: Joined, signal: AbortSignal): void {

@@ -21,15 +21,20 @@ export class SnapshotKeeper {
   readonly #context: RelayContext;
   readonly #state: SessionState;
   #first: number;
-  #records = 0;
+  /** Since the newest snapshot. */
+  #records: number;
   #bytes = 0;
   #lastSnapshotBytes = 0;
   #writing = false;
   /** Of the newest one that is written or being written, on whichever instance. */
   #newestSeq = 0;
 
-  /** `first`: the first record that the log keeps. */
-  constructor(context: RelayContext, state: SessionState, first: number) {
+  /**
+   * `first`: the first record that the log keeps; `snapshotSeq`: that of the newest snapshot, 0 = there is none. What came
+   * behind that one counts, however often the room was opened since.
+   */
+  constructor(context: RelayContext, state: SessionState, first: number, snapshotSeq: number) {
+    this.#records = state.head - snapshotSeq;
     this.#context = context;
     this.#state = state;
     this.#first = first;

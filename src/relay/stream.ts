@@ -30,7 +30,7 @@ export interface Outlet {
 
 export interface Inbound<I extends DescMessage> {
   readonly message: MessageShape<I>;
-  /** Bytes of the message, decompressed, and of its envelope. */
+  /** Bytes of the message, decompressed, and of its envelope where it has one. */
   readonly bytes: number;
 }
 
@@ -38,7 +38,7 @@ export interface Inbound<I extends DescMessage> {
 export interface StreamCall<I extends DescMessage> {
   /** Correlation id: in every log line about this stream. */
   readonly streamId: string;
-  readonly protocol: "connect" | "grpc-web" | "grpc";
+  readonly protocol: "connect" | "grpc-web" | "grpc" | "websocket";
   readonly headers: Headers;
   /**
    * Messages as they come, decoded once. It ends when the peer has closed its half, and rejects with a `BatonError`:

@@ -1,11 +1,9 @@
-import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { openBunBody } from "./bun-body.ts";
+import { acceptBunSocket, type BunSocketServer, bunSocketHandler } from "./bun-socket.ts";
 import { headerListBytes } from "./header-bytes.ts";
 import { type RunningServer, type ServeOptions, startErrorFrom } from "./server.ts";
 
-const bindings: WireBindings = { openBody: openBunBody };
-
-/** HTTP/1.1 and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
+/** HTTP/1.1, with WebSocket, and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
 export function serveBun(options: ServeOptions): RunningServer {
   const server = listen(options);
   return {
@@ -21,7 +19,7 @@ export function serveBun(options: ServeOptions): RunningServer {
 /** The longest idle timeout that Bun takes. */
 const maxIdleSeconds = 255;
 
-function listen({ host, port, tls, limits, fetch }: ServeOptions): Bun.Server<undefined> {
+function listen({ host, port, tls, limits, fetch }: ServeOptions): BunSocketServer {
   try {
     return Bun.serve({
       hostname: host,
@@ -31,8 +29,12 @@ function listen({ host, port, tls, limits, fetch }: ServeOptions): Bun.Server<un
         // A quiet stream is no dead one, and neither what is sent on it nor HTTP/2 PING counts: it has heartbeats of its
         // own. The connection is timed again when its last stream has ended (over HTTP/1.1 it is not: Bun 1.4.5).
         if (isStream(request.headers)) server.timeout(request, 0);
-        return fetch(request, bindings);
+        return fetch(request, {
+          openBody: openBunBody,
+          acceptSocket: (asking, subprotocol, open) => acceptBunSocket(server, asking, subprotocol, open),
+        });
       },
+      websocket: bunSocketHandler(limits.messageBytes),
       ...(tls && { tls }),
       http2: true,
       idleTimeout: Math.min(Math.ceil(limits.connectionIdleMs / 1000), maxIdleSeconds),

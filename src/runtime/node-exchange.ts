@@ -1,6 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { BodySource } from "../relay/wire/body.ts";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
+import type { AcceptSocket } from "../relay/wire/socket.ts";
 import { createSink, readBody, sourceFrom } from "./node-body.ts";
 import type { FetchHandler } from "./server.ts";
 
@@ -13,6 +14,8 @@ export interface Exchange {
   readonly outgoing: Writable;
   /** Whether the response's end can carry trailers. */
   readonly canSendTrailers: boolean;
+  /** Where it can become a WebSocket; it is then no exchange any more. */
+  readonly acceptSocket?: AcceptSocket;
   /** Sends the headers; a body follows. */
   begin(status: number, headers: Headers): void;
   /** Ends the body. */
@@ -27,6 +30,7 @@ export interface Exchange {
 interface Told {
   source?: BodySource;
   trailers?: Headers;
+  isSocket?: true;
 }
 
 /** Serves one exchange to its end. Never rejects. */
@@ -44,6 +48,7 @@ export async function serveExchange(exchange: Exchange, fetch: FetchHandler): Pr
   incoming.on("aborted", gone).on("error", gone);
 
   const response = await respond(exchange, fetch, life.signal, told);
+  if (told.isSocket) return;
   const source = told.source ?? sourceFrom(response.body);
   told.source = source;
   if (life.signal.aborted) return source.gone();
@@ -73,6 +78,7 @@ export async function serveExchange(exchange: Exchange, fetch: FetchHandler): Pr
 
 /** Holds the request no longer than its handler does. */
 async function respond(exchange: Exchange, fetch: FetchHandler, signal: AbortSignal, told: Told): Promise<Response> {
+  const { acceptSocket } = exchange;
   const request = createRequest(exchange, signal);
   if (request === undefined) return new Response(null, { status: 400 });
   const bindings: WireBindings = {
@@ -83,6 +89,12 @@ async function respond(exchange: Exchange, fetch: FetchHandler, signal: AbortSig
     ...(exchange.canSendTrailers && {
       sendTrailers(trailers: Headers) {
         told.trailers = trailers;
+      },
+    }),
+    ...(acceptSocket && {
+      acceptSocket(...args: Parameters<AcceptSocket>) {
+        told.isSocket = true;
+        return acceptSocket(...args);
       },
     }),
   };

@@ -13,7 +13,7 @@ export type FetchHandler = (request: Request, bindings: WireBindings) => Respons
 /** What one connection may cost. Bun's own listener heeds `headerBytes`, up to its own 16 KiB, and `connectionIdleMs`. */
 export type ConnectionLimits = Pick<
   Limits,
-  "headerBytes" | "streamsPerConnection" | "firstMessageMs" | "connectionIdleMs"
+  "headerBytes" | "streamsPerConnection" | "firstMessageMs" | "connectionIdleMs" | "messageBytes"
 >;
 
 export interface ServeOptions {

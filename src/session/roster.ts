@@ -64,6 +64,31 @@ export class Roster {
     return this.#entries.get(key);
   }
 
+  /** Shows it again as it was, and tells nobody. */
+  restore(entry: RosterEntry): void {
+    this.#entries.set(clientKey(entry.userId, entry.clientId), entry);
+  }
+
+  /** When the next of them is idle, or is no longer shown, unless something happens before; infinite: never. */
+  get nextChangeMs(): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const entry of this.#entries.values()) nextMs = Math.min(nextMs, this.#changesAtMs(entry));
+    return nextMs;
+  }
+
+  #changesAtMs({ stay, status, lastInputMs }: RosterEntry): number {
+    switch (stay.kind) {
+      case "here":
+        return status === Status.IDLE ? Number.POSITIVE_INFINITY : lastInputMs + this.#limits.idleMs;
+      case "away":
+        return stay.leavesAtMs;
+      case "elsewhere":
+        return stay.untilMs;
+      default:
+        return assertNever(stay);
+    }
+  }
+
   /** Whether this instance speaks for them. */
   isOwn(key: string): boolean {
     const kind = this.#entries.get(key)?.stay.kind;

@@ -528,7 +528,7 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
     test("LG16 what was acked is there when the store is opened again", async () => {
       const { log, reopen } = await openLog();
       const first = await fill(log, "a", 150);
-      await fill(log, "b", 3, bob);
+      const second = await fill(log, "b", 3, bob);
       await log.putSnapshot("a", epochOf("a"), { seq: 100, bytes: bytes("hundred") });
       await fill(log, "a", 7);
       await log.delete("b");
@@ -542,7 +542,7 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       const claim = await again.claim("a", alice, "unused");
       assert.deepEqual([claim.epoch, claim.head, claim.lastClientSeq], [first.epoch, 157, 157]);
       assert.ok(claim.generation > first.generation);
-      assert.ok((await again.claim("b", bob, "b anew")).generation > claim.generation);
+      assert.ok((await again.claim("b", bob, "b anew")).generation > second.generation);
     });
 
     test("LG32 what is put, dropped or trimmed under another epoch than the present one changes nothing", async () => {

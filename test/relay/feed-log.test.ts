@@ -12,7 +12,7 @@ const never = () => assert.fail("not asked for");
 async function read(records: Promise<readonly LogRecord[]>) {
   const feeds = { readLog: () => records, conflated: never, encode: never };
   const source = { ring: new Ring(0), meters: new Meters(), head: 9, ...feeds };
-  const frames = new ReaderFrames({ form: "binary", key: "", ackFrom: Number.POSITIVE_INFINITY, encode: never });
+  const frames = new ReaderFrames({ form: "binary", key: "", ackFrom: Number.POSITIVE_INFINITY, source });
   return await readFromLog(source, frames, 7);
 }
 

@@ -23,6 +23,7 @@ import { serveNode } from "../../src/runtime/node-http2.ts";
 import type { FetchHandler } from "../../src/runtime/server.ts";
 import { serve } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
+import { createSocketTransport } from "../support/socket-transport.ts";
 
 export const secret = new TextEncoder().encode("a secret of the tests, thirty-two bytes long");
 
@@ -159,6 +160,8 @@ export const transports = {
     createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
   "connect-h1": (baseUrl: string): Transport => createConnectTransport({ baseUrl, httpVersion: "1.1" }),
   "grpc-web": (baseUrl: string): Transport => createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
+  websocket: (baseUrl: string): Transport => createSocketTransport(baseUrl, "binary"),
+  "websocket-json": (baseUrl: string): Transport => createSocketTransport(baseUrl, "json"),
   /** Where the relay listens over `node:http2`. */
   grpc: (baseUrl: string): Transport => createGrpcTransport({ baseUrl }),
 };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tick } from "../../src/relay/ticker.ts";
+import { collectGarbage } from "../support/collect-garbage.ts";
 import { openCrowd } from "./crowd.ts";
 import { edit, startRelay } from "./harness.ts";
 import { until } from "./operators.ts";
@@ -50,7 +51,7 @@ test("LC3 when everybody has left, no room, user, reading, wait or stream is hel
     assert.equal([...readings.all].length, 0);
     assert.deepEqual(admission.load, { running: 0, waiting: 0 });
     const alive = () => {
-      Bun.gc(true);
+      collectGarbage();
       return held.filter((one) => one.deref() !== undefined).length;
     };
     // JavaScriptCore looks for references on its stack too, and takes what looks like one for one.

@@ -67,15 +67,17 @@ async function split(name: string, kind: Kind, total: number): Promise<Seen> {
   return seen;
 }
 
-test("ST40 Connect and gRPC-Web, binary and JSON, bidi and split, in one session at once: one order for all", async () => {
+test("ST40 Connect, gRPC-Web and WebSocket, binary and JSON, bidi and split, in one session at once: one order for all", async () => {
   // A session of custom messages alone is told in full: each sees all, whoever came first.
-  const total = 6 * each;
+  const total = 8 * each;
   const all = await Promise.all(
     [
       bidi("connect", "connect", total),
       bidi("json", "connect-json", total),
       bidi("h1", "connect-h1", total),
       bidi("web", "grpc-web", total),
+      bidi("socket", "websocket", total),
+      bidi("socket json", "websocket-json", total),
       split("split connect", "connect-json", total),
       split("split web", "grpc-web", total),
     ].map(async (seen) => [...(await seen)].sort(([a], [b]) => a - b)),

@@ -45,7 +45,8 @@ class Peer implements Outlet {
     const resume = this.#resume;
     this.#resume = undefined;
     resume?.();
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    // Turns of the event loop, and no time: a timer may be due before what was deferred.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 
   lines(): string[] {

@@ -94,7 +94,7 @@ export async function startHarness({
   const waiting: ((seen: Seen) => void)[] = [];
   const reported: { streamId: string; error: unknown }[] = [];
   const report = (streamId: string, error: unknown) => void reported.push({ streamId, error });
-  const options = { maxMessageBytes, endGraceMs, report };
+  const options = { maxMessageBytes, maxWaitingBytes: 4 * maxMessageBytes, endGraceMs, report };
 
   const observed: StreamHandler<Input> = (call) => {
     const { promise: handled, resolve } = Promise.withResolvers<unknown>();

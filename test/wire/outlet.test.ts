@@ -145,7 +145,7 @@ describe("an endpoint over any body", () => {
         });
         await opened.outlet.write(bytes);
       },
-      { maxMessageBytes: 100, endGraceMs: 60_000, report: assert.fail },
+      { maxMessageBytes: 100, maxWaitingBytes: 1_000, endGraceMs: 60_000, report: assert.fail },
     );
     const request = new Request("http://test/", {
       method: "POST",

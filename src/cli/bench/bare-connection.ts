@@ -1,6 +1,17 @@
 import { connect, type Socket } from "node:net";
 import { BareStream, type StreamOptions } from "./bare-stream.ts";
-import { flag, frame, frameHeadBytes, frameType, headersFrame, preface, uint32 } from "./h2-frames.ts";
+import {
+  flag,
+  frame,
+  frameHeadBytes,
+  frameType,
+  headersFrame,
+  initialWindow,
+  largestWindow,
+  openWindow,
+  preface,
+  uint32,
+} from "./h2-frames.ts";
 
 /** The connection's window is opened again in such steps; a stream's own, once opened, outlasts every measurement. */
 const windowStep = 2 ** 28;
@@ -27,18 +38,20 @@ export class BareConnection {
   /** Called after each chunk that came, when its messages were counted. */
   onChunk: () => void = () => undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, takesAll: boolean) {
     this.#socket = socket;
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("error", () => undefined);
     socket.on("close", () => this.#closed());
-    socket.write(preface());
+    socket.write(preface(takesAll ? largestWindow : initialWindow));
+    if (takesAll) socket.write(openWindow(0));
   }
 
-  static async open(port: number): Promise<BareConnection> {
+  /** `takesAll`: its windows are as wide as can be; else HTTP/2's own, 64 KiB, and not opened before `resume`. */
+  static async open(port: number, takesAll = true): Promise<BareConnection> {
     const socket = connect({ host: "127.0.0.1", port, noDelay: true });
     await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new BareConnection(socket);
+    return new BareConnection(socket, takesAll);
   }
 
   stream(options: StreamOptions): BareStream {
@@ -61,6 +74,18 @@ export class BareConnection {
       ]),
     );
     return stream;
+  }
+
+  /** Reads nothing more, so that what the server sends fills the sockets' buffers, and then waits there. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  /** Reads again, and opens the windows of a connection that did not take all. */
+  resume(stream: BareStream): void {
+    this.#socket.resume();
+    for (const [id, open] of this.#streams) if (open === stream) this.#socket.write(openWindow(id));
+    this.#socket.write(openWindow(0));
   }
 
   close(): void {

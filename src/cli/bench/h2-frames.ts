@@ -4,6 +4,7 @@ export const frameType = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, 
 export const flag = { endStream: 1, ack: 1, endHeaders: 4 };
 export const frameHeadBytes = 9;
 export const largestWindow = 2 ** 31 - 1;
+/** As HTTP/2 begins. */
 export const initialWindow = 65_535;
 
 export function frame(type: number, flags: number, streamId: number, payload: Uint8Array): Buffer {
@@ -16,16 +17,17 @@ export function frame(type: number, flags: number, streamId: number, payload: Ui
   return bytes;
 }
 
-/** What a connection begins with: windows so large that nobody ever waits for one. */
-export function preface(): Buffer {
+/** What a connection begins with: the window of each of its streams. */
+export function preface(streamWindow: number): Buffer {
   const settings = Buffer.alloc(6);
   settings.writeUInt16BE(4, 0); // SETTINGS_INITIAL_WINDOW_SIZE
-  settings.writeUInt32BE(largestWindow, 2);
-  return Buffer.concat([
-    Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    frame(frameType.settings, 0, 0, settings),
-    frame(frameType.windowUpdate, 0, 0, uint32(largestWindow - initialWindow)),
-  ]);
+  settings.writeUInt32BE(streamWindow, 2);
+  return Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(frameType.settings, 0, 0, settings)]);
+}
+
+/** Opens a window of HTTP/2's own size as wide as can be. Stream 0: the connection's. */
+export function openWindow(streamId: number): Buffer {
+  return frame(frameType.windowUpdate, 0, streamId, uint32(largestWindow - initialWindow));
 }
 
 export function headersFrame(streamId: number, headers: readonly (readonly [string, string])[]): Buffer {

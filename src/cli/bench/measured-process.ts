@@ -10,6 +10,8 @@ export class MeasuredProcess {
   /** Those who wait for a line, in the order in which they asked. */
   readonly #waiting: { readonly resolve: (line: string) => void; readonly reject: (error: Error) => void }[] = [];
   port = 0;
+  /** Of native gRPC. */
+  grpcPort = 0;
 
   private constructor(command: string, args: readonly string[]) {
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
@@ -28,11 +30,12 @@ export class MeasuredProcess {
 
   static async start(command: string, args: readonly string[]): Promise<MeasuredProcess> {
     const server = new MeasuredProcess(command, args);
-    server.port = readySchema.parse(JSON.parse(await server.#line())).port;
+    const ready = readySchema.parse(JSON.parse(await server.#line()));
+    server.port = ready.port;
+    server.grpcPort = ready.grpcPort ?? ready.port;
     return server;
   }
 
-  /** Of the whole process, all threads: garbage collection and compilers count. */
   async usage(question: Question = "usage"): Promise<Usage> {
     const answer = this.#line();
     this.#child.stdin?.write(`${question}\n`);

@@ -1,5 +1,7 @@
-// The relay, whole, with its rates off, as a process to be measured. Its argument: "memory", or a folder for SQLite.
+// The relay, whole, with its rates off, as a process to be measured. Its arguments: "memory", or a folder for SQLite; and
+// limits that differ from those below, as JSON.
 import process from "node:process";
+import { z } from "zod";
 import { importSecret } from "../../auth/key-import.ts";
 import { createKeySet } from "../../auth/keys.ts";
 import { startRelay } from "../../runtime/start-relay.ts";
@@ -9,12 +11,13 @@ import { announce } from "./side-channel.ts";
 
 const unlimited = 1e9;
 
-const [log = "memory"] = process.argv.slice(2);
+const [log = "memory", changed = "{}"] = process.argv.slice(2);
 const imported = await importSecret(secret);
 if (imported.kind === "refused") throw new Error(imported.message);
 const relay = await startRelay({
   host: "127.0.0.1",
   port: 0,
+  grpcPort: 0,
   log: log === "memory" ? "memory" : "sqlite",
   dataDir: log,
   keys: createKeySet(imported.keys),
@@ -25,8 +28,11 @@ const relay = await startRelay({
     unackedBytes: unlimited,
     userStreams: unlimited,
     streamsPerConnection: 1_000,
-    // Kept whole, so that a resume can go over 100,000 records.
-    logRecords: 1_000_000,
+    // Kept whole, so that a resume can go over all of it.
+    logRecords: unlimited,
+    logBytes: 1e12,
+    ...z.record(z.string(), z.number()).parse(JSON.parse(changed)),
   },
 });
-announce(Number(new URL(relay.url).port));
+const portOf = (url: string) => Number(new URL(url).port);
+announce({ port: portOf(relay.url), grpcPort: portOf(relay.grpcUrl ?? relay.url) });

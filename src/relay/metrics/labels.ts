@@ -11,7 +11,7 @@ export type End = Reason | "OK";
 export const ends: readonly End[] = ["OK", ...reasonNames];
 
 export const carriages = ["bidi", "split"] as const;
-export const protocols = ["connect", "grpc-web", "grpc"] as const;
+export const protocols = ["connect", "grpc-web", "grpc", "websocket"] as const;
 export const accesses = ["write", "read"] as const;
 
 /** Payloads that come up, as the contract's JSON names them; `other`: none, or one that only a relay sends. */

@@ -16,7 +16,7 @@ export const envelopeBytes = 5;
 /** How deep messages may lie in one another, and brackets in JSON. protobuf-es bounds its own decoding alike. */
 const maxDepth = 100;
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 const encoder = new TextEncoder();
 const binaryOptions = { recursionLimit: maxDepth };
 /** Unknown fields are ignored, as binary does: a newer client may say more than this relay knows. */

@@ -34,6 +34,8 @@ export function guardOrigins(allowedOrigins: readonly string[]): MiddlewareHandl
     } else {
       await next();
     }
+    // A WebSocket has no headers for pages, and what answers it may not be touched.
+    if (context.res.status === 101) return;
     const { headers } = context.res;
     headers.append("vary", "origin");
     if (!isAllowed || raw.method === "OPTIONS") return;

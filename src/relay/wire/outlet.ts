@@ -5,7 +5,7 @@ import type { WireProtocol } from "./protocol.ts";
 
 export interface OutletOptions {
   readonly form: FrameForm;
-  readonly protocol: WireProtocol;
+  readonly protocol: Pick<WireProtocol, "encodeEnd">;
   /** Undefined where the protocol ends without. */
   readonly sendTrailers: SendTrailers | undefined;
   /** How long an ended stream waits for a peer that is behind to take the end. */
@@ -25,65 +25,89 @@ export interface CallOutlet extends Outlet {
 
 /** The outlet of a call over a response body. It adds no buffer of its own: behind is what the sink calls behind. */
 export function createOutlet(sink: BodySink, options: OutletOptions): CallOutlet {
-  let state: "open" | "ended" | "released" = "open";
-  const { promise: finished, resolve: finish } = Promise.withResolvers<BodyEnd>();
-  /** Those who wait for the peer to catch up. */
-  const waiting = new Set<() => void>();
+  return new BodyOutlet(sink, options);
+}
+
+/** A class, since a quiet stream weighs little else: a closure for each of these methods would be a fifth of it. */
+class BodyOutlet implements CallOutlet {
+  readonly finished: Promise<BodyEnd>;
+  readonly #finish: (end: BodyEnd) => void;
+  readonly #sink: BodySink;
+  readonly #options: OutletOptions;
+  #state: "open" | "ended" | "released" = "open";
+  /** Those who wait for the peer to catch up; undefined: nobody. */
+  #waiting: Set<() => void> | undefined;
   /** The newest write, while the peer is behind with it. */
-  let unsettled: Promise<void> | undefined;
+  #unsettled: Promise<void> | undefined;
+
+  constructor(sink: BodySink, options: OutletOptions) {
+    this.#sink = sink;
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<BodyEnd>();
+    this.finished = promise;
+    this.#finish = resolve;
+  }
+
+  get form(): FrameForm {
+    return this.#options.form;
+  }
+
+  write(frames: Uint8Array): Promise<void> | undefined {
+    return this.#state === "open" ? this.#send(frames) : undefined;
+  }
+
+  end(error?: BatonError): void {
+    if (this.#state !== "open") return;
+    this.#state = "ended";
+    const { protocol, sendTrailers, endGraceMs, ended } = this.#options;
+    const { bytes, trailers } = protocol.encodeEnd(error);
+    if (trailers !== undefined) sendTrailers?.(trailers);
+    const behind = bytes === undefined ? this.#unsettled : this.#send(bytes);
+    if (behind === undefined) {
+      this.#finish("complete");
+    } else {
+      const timer = setTimeout(() => this.#finish("reset"), endGraceMs);
+      void behind.then(() => {
+        clearTimeout(timer);
+        this.#finish("complete");
+      });
+    }
+    ended();
+  }
+
+  release(): void {
+    this.#state = "released";
+    for (const settle of this.#waiting ?? []) settle();
+    this.#finish("complete");
+  }
 
   /** Never rejects; ends when the bytes are off, or the peer is gone. */
-  function send(bytes: Uint8Array): Promise<void> | undefined {
+  #send(bytes: Uint8Array): Promise<void> | undefined {
     try {
-      const pending = sink.write(bytes);
+      const pending = this.#sink.write(bytes);
       if (pending === undefined) return undefined;
-      const behind = new Promise<void>((resolve) => {
-        const settle = () => {
-          waiting.delete(settle);
-          if (unsettled === behind) unsettled = undefined;
-          resolve();
-        };
-        waiting.add(settle);
-        pending.then(settle, () => {
-          options.gone();
-          settle();
-        });
-      });
-      unsettled = behind;
+      const behind = this.#settled(pending);
+      this.#unsettled = behind;
       return behind;
     } catch {
-      options.gone();
+      this.#options.gone();
       return undefined;
     }
   }
 
-  return {
-    form: options.form,
-    finished,
-    write(frames) {
-      return state === "open" ? send(frames) : undefined;
-    },
-    end(error?: BatonError) {
-      if (state !== "open") return;
-      state = "ended";
-      const { bytes, trailers } = options.protocol.encodeEnd(error);
-      if (trailers !== undefined) options.sendTrailers?.(trailers);
-      const behind = bytes === undefined ? unsettled : send(bytes);
-      if (behind === undefined) {
-        finish("complete");
-      } else {
-        const timer = setTimeout(() => finish("reset"), options.endGraceMs);
-        behind.then(() => {
-          clearTimeout(timer);
-          finish("complete");
-        });
-      }
-      options.ended();
-    },
-    release() {
-      state = "released";
-      for (const settle of waiting) settle();
-      finish("complete");
-    },
-  };
+  #settled(pending: Promise<unknown>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const settle = () => {
+      this.#waiting?.delete(settle);
+      if (this.#unsettled === promise) this.#unsettled = undefined;
+      resolve();
+    };
+    this.#waiting ??= new Set();
+    this.#waiting.add(settle);
+    pending.then(settle, () => {
+      this.#options.gone();
+      settle();
+    });
+    return promise;
+  }
 }

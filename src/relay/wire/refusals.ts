@@ -6,6 +6,7 @@ import type { WireProtocol } from "./protocol.ts";
 import * as protocolConnect from "./protocol-connect.ts";
 import * as protocolGrpc from "./protocol-grpc.ts";
 import { matchProtocol } from "./protocols.ts";
+import { subprotocols } from "./socket-protocol.ts";
 
 /** In the words of the protocol that the request came in; Connect's, which people can read, where it came in none. */
 const speak = (request: Request, bindings: WireBindings): WireProtocol =>
@@ -34,6 +35,18 @@ export function refuseContentType(request: Request, bindings: WireBindings, supp
 
 export const refuseOrigin = (request: Request, bindings: WireBindings): Response =>
   speak(request, bindings).refuse(403, connectErrorFrom(new BatonError("ORIGIN_FORBIDDEN")));
+
+/** A browser shows nothing of this; it is for people with other clients. */
+export const refuseSocket = (): Response =>
+  protocolConnect.refuse(501, unimplemented("this listener serves no WebSocket; the relay's main port does"));
+
+export const refuseSubprotocol = (): Response =>
+  protocolConnect.refuse(
+    400,
+    connectErrorFrom(
+      new BatonError("PROTOCOL_UNSUPPORTED", `offer one of the subprotocols ${subprotocols.join(", ")}`),
+    ),
+  );
 
 const isNativeGrpc = (request: Request) =>
   /^application\/grpc(?:$|[+; ])/i.test(request.headers.get("content-type") ?? "");

@@ -1,0 +1,60 @@
+import { BatonError, type Reason } from "../session/reasons.ts";
+
+/**
+ * What a call between objects resolves with. What is expected to go wrong crosses as a value: of an error that is thrown
+ * there, nobody promises what arrives here.
+ */
+export type Answer<T> =
+  | { readonly kind: "answered"; readonly value: T }
+  | { readonly kind: "refused"; readonly reason: Reason; readonly message: string; readonly retryAfterMs: number };
+
+/** On the side that is asked. */
+export async function answer<T>(work: () => T | Promise<T>): Promise<Answer<T>> {
+  try {
+    return { kind: "answered", value: await work() };
+  } catch (error) {
+    if (!(error instanceof BatonError)) throw error;
+    const { reason, message, retryAfterMs } = error;
+    return { kind: "refused", reason, message, retryAfterMs };
+  }
+}
+
+/** How long one who asked too much of an object is to leave it alone. */
+const overloadedRetryMs = 2_000;
+
+/**
+ * On the side that asks: what was answered.
+ *
+ * The platform marks its own failures. `overloaded`: the object has more to do than it can; whoever asks again at once
+ * makes it worse. Of all others nobody knows whether the call had an effect.
+ *
+ * @throws BatonError what was refused; `LOG_UNAVAILABLE` where no answer came
+ */
+export async function ask<T>(call: () => Promise<Answer<T>>): Promise<T> {
+  const answered = await call().catch((error: unknown) => {
+    throw new BatonError("LOG_UNAVAILABLE", undefined, {
+      cause: error,
+      retryAfterMs: isMarked(error, "overloaded") ? overloadedRetryMs : 0,
+    });
+  });
+  if (answered.kind === "answered") return answered.value;
+  const { reason, message, retryAfterMs } = answered;
+  throw new BatonError(reason, message, { retryAfterMs });
+}
+
+/**
+ * As `ask`, for what only reads: it is asked once more where the object was replaced just now. Each call has to go by a
+ * stub of its own, since one that failed once fails for good.
+ */
+export async function askAgain<T>(call: () => Promise<Answer<T>>): Promise<T> {
+  return await ask(() =>
+    call().catch((error: unknown) => {
+      if (!isMarked(error, "retryable") || isMarked(error, "overloaded")) throw error;
+      return call();
+    }),
+  );
+}
+
+function isMarked(error: unknown, mark: "retryable" | "overloaded"): boolean {
+  return error instanceof Error && mark in error && Reflect.get(error, mark) === true;
+}
