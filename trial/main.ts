@@ -6,10 +6,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { createConnectTransport as createWebTransport } from "@connectrpc/connect-web";
 import { signDevelopmentToken } from "../src/auth/sign.ts";
+import { bidiCarriage } from "../src/client/carriage-bidi.ts";
+import { splitCarriage } from "../src/client/carriage-split.ts";
 import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
 import { createRandom } from "../test/support/random.ts";
 import { foldTexts, readRecords } from "./log.ts";
@@ -110,29 +112,18 @@ if (options["full-disk"] && disk === undefined)
   throw new Error("--full-disk mounts a file system: run it as root, on Linux");
 const dataDir = disk?.folder ?? mkdtempSync(join(tmpdir(), "baton-trial-"));
 const relay = new RelayProcess(runtime, await freePort(), dataDir, secretText);
-const common = { session, secret, tokenTtlSeconds };
 const baseUrl = relay.url;
+const clientOf = (transport: Transport) => createClient(CodeReviewService, transport);
+const connect = clientOf(createConnectTransport({ baseUrl, httpVersion: "2" }));
+const grpcWeb = clientOf(createGrpcWebTransport({ baseUrl, httpVersion: "2" }));
+const web = clientOf(createWebTransport({ baseUrl, useBinaryFormat: true }));
+const common = { session, secret, tokenTtlSeconds, reader: connect };
 console.error(`relay on ${baseUrl}; raised for the trial: ${JSON.stringify(raisedLimits)}`);
 await relay.start();
 
-const ana = new Participant({
-  ...common,
-  name: "ana",
-  carriage: "bidi",
-  transport: createConnectTransport({ baseUrl, httpVersion: "2" }),
-});
-const ben = new Participant({
-  ...common,
-  name: "ben",
-  carriage: "bidi",
-  transport: createGrpcWebTransport({ baseUrl, httpVersion: "2" }),
-});
-const cleo = new Participant({
-  ...common,
-  name: "cleo",
-  carriage: "split",
-  transport: createWebTransport({ baseUrl, useBinaryFormat: true }),
-});
+const ana = new Participant({ ...common, name: "ana", carriage: bidiCarriage(connect) });
+const ben = new Participant({ ...common, name: "ben", carriage: bidiCarriage(grpcWeb) });
+const cleo = new Participant({ ...common, name: "cleo", carriage: splitCarriage(web, Date.now) });
 const people = [ana, ben, cleo];
 
 // Both files are there before anybody types, each with the line break between its header and its text.
@@ -265,17 +256,15 @@ const seconds = (Date.now() - startedMs) / 1000;
 const late = new Participant({
   ...common,
   name: "late",
-  carriage: "bidi",
-  transport: createConnectTransport({ baseUrl, httpVersion: "2" }),
+  carriage: bidiCarriage(clientOf(createConnectTransport({ baseUrl, httpVersion: "2" }))),
 });
 late.connection.open();
-const reader = createClient(CodeReviewService, createConnectTransport({ baseUrl, httpVersion: "2" }));
 const token = await signDevelopmentToken(
   secret,
   { sub: "reader", sessions: [session], scope: "session:read", ttlSeconds: 3600 },
   Date.now(),
 );
-const records = await readRecords(reader, session, token);
+const records = await readRecords(connect, session, token);
 const head = records.length;
 await until("everybody has read all", () => [...people, late].every(({ machine }) => machine.lastSeq === head)).catch(
   (error) => console.error(error instanceof Error ? error.message : error),
@@ -283,7 +272,7 @@ await until("everybody has read all", () => [...people, late].every(({ machine }
 
 const folded = foldTexts(session, records);
 const snapshot = new Map<string, string>();
-for await (const { files } of reader.getSnapshot(
+for await (const { files } of connect.getSnapshot(
   { sessionId: session },
   { headers: { authorization: `Bearer ${token}` } },
 )) {

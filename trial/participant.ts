@@ -1,9 +1,8 @@
-import { createClient, type Transport } from "@connectrpc/connect";
+import type { Client } from "@connectrpc/connect";
 import { signDevelopmentToken } from "../src/auth/sign.ts";
-import { bidiCarriage } from "../src/client/carriage-bidi.ts";
-import { splitCarriage } from "../src/client/carriage-split.ts";
+import type { Carriage } from "../src/client/carriage.ts";
 import { SessionConnection } from "../src/client/session-connection.ts";
-import { CodeReviewService, TokenStatus_State as TokenState } from "../src/gen/codereview/v1/codereview_pb.ts";
+import { type CodeReviewService, TokenStatus_State as TokenState } from "../src/gen/codereview/v1/codereview_pb.ts";
 import { SessionClient } from "../src/session/client/client.ts";
 import type { ClientEvent } from "../src/session/client/effects.ts";
 import { readRecords } from "./log.ts";
@@ -12,8 +11,9 @@ export interface ParticipantOptions {
   readonly name: string;
   readonly session: string;
   readonly secret: Uint8Array;
-  readonly transport: Transport;
-  readonly carriage: "bidi" | "split";
+  readonly carriage: Carriage;
+  /** Reads the log for it. */
+  readonly reader: Client<typeof CodeReviewService>;
   readonly tokenTtlSeconds: number;
 }
 
@@ -27,9 +27,8 @@ export class Participant {
   readonly counts = { resumed: 0, resynced: 0, rotated: 0, refused: 0, uncertain: 0, lostFiles: 0, protocolErrors: 0 };
   readonly #listeners: ((event: ClientEvent) => void)[] = [];
 
-  constructor({ name, session, secret, transport, carriage, tokenTtlSeconds }: ParticipantOptions) {
+  constructor({ name, session, secret, carriage, reader, tokenTtlSeconds }: ParticipantOptions) {
     this.name = name;
-    const client = createClient(CodeReviewService, transport);
     this.machine = new SessionClient({ sessionId: session, clientId: `${name}-1`, clientName: "trial/1" });
     const scope = "session:edit session:comment session:custom";
     const token = () =>
@@ -37,9 +36,9 @@ export class Participant {
     let ids = 1;
     this.connection = new SessionConnection({
       machine: this.machine,
-      carriage: carriage === "bidi" ? bidiCarriage(client) : splitCarriage(client, Date.now),
+      carriage,
       token,
-      readTail: (fromSeq, jwt) => readRecords(client, session, jwt, fromSeq),
+      readTail: (fromSeq, jwt) => readRecords(reader, session, jwt, fromSeq),
       newClientId: () => `${name}-${++ids}`,
       onEvent: (event) => this.#heard(event),
     });

@@ -24,9 +24,12 @@ export function createJoinCommand(): Command {
     .addOption(ttlOption("how long that token is good for; it is renewed by itself"))
     .option("--token <jwt>", "take this token instead")
     .addOption(
-      new Option("--carriage <kind>", "one stream both ways, or a stream down and calls up")
+      new Option(
+        "--carriage <kind>",
+        "how the session is held: the first of the others that works, one stream both ways, a WebSocket, or a stream down and calls up",
+      )
         .choices(carriageKinds)
-        .default("bidi"),
+        .default("auto"),
     )
     .option("--client-id <id>", "the device or tab; left out, a new one", parseClientId)
     .option("--display-name <name>", "what others see beside the user")

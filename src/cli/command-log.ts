@@ -25,9 +25,9 @@ export function createLogCommand(): Command {
     .addOption(ttlOption("how long that token is good for; it is renewed by itself"))
     .option("--token <jwt>", "take this token instead")
     .addOption(
-      new Option("--carriage <kind>", "with --follow: one stream both ways, or a stream down and calls up")
+      new Option("--carriage <kind>", "with --follow, how the session is held: as of join")
         .choices(carriageKinds)
-        .default("bidi"),
+        .default("auto"),
     )
     .addOption(dataDirOption())
     .action((session: string, options: Omit<LogOptions, "session">) => {

@@ -4,6 +4,7 @@ import { BatonError } from "../session/reasons.ts";
 import type { RedisConnection, RedisReply, RedisScript } from "./redis-connection.ts";
 import { createPatternListeners } from "./redis-pattern.ts";
 import { readRestFailure, restError } from "./redis-rest-errors.ts";
+import type { SubscriptionTiming } from "./redis-sse.ts";
 
 const logger = getLogger(["baton", "log"]);
 
@@ -12,10 +13,11 @@ export interface UpstashOptions {
   readonly url: string;
   /** `UPSTASH_REDIS_REST_TOKEN`: the one that may write. */
   readonly token: string;
-  /** Of letters, digits, `_`, `:` and `-`. Every channel that is subscribed to begins with it. */
+  /** Of letters, digits, `_`, `:` and `-`. It is part of the name of every channel that is subscribed to. */
   readonly prefix: string;
   /** How long a command may take, its way there and back included. */
   readonly commandTimeoutMs?: number;
+  readonly subscriptionTiming?: SubscriptionTiming;
 }
 
 /** Below the time for which a batch is tried again, so that one lost answer does not use it up. */
@@ -73,7 +75,9 @@ export function connectUpstash(options: UpstashOptions): RedisConnection {
   const listeners = createPatternListeners({
     url,
     token,
-    prefix,
+    // Other deployments' may come along where their prefix ends in this one; nobody here listens to them.
+    pattern: `*${prefix}*`,
+    timing: options.subscriptionTiming,
     ping: () => execute(["PUBLISH", `${prefix}ping`, ""]),
     tell,
   });

@@ -20,6 +20,8 @@ export interface Seat {
   readonly outlet: Outlet;
   readonly principal: Principal;
   readonly generation: number;
+  /** Undefined: by its generation. */
+  readonly joinedAsReader?: boolean;
   /** The first of its client's numbers that it is told of by an Ack. Infinite = none. */
   readonly ackFrom: number;
   /** The state that comes before the records; undefined = none. */

@@ -1,11 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import type { SpanContext } from "@opentelemetry/api";
 import type { Principal } from "../auth/principal.ts";
-import {
-  Join_History as History,
-  JoinSchema,
-  type SessionMessage,
-  type SessionMessageSchema,
-} from "../gen/codereview/v1/codereview_pb.ts";
+import { Join_History as History, JoinSchema, type SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import { recentText } from "../session/file.ts";
 import { OriginalView } from "../session/original/view.ts";
 import { refuse } from "../session/refusal.ts";
@@ -15,12 +11,16 @@ import { OriginalVoice } from "./original-voice.ts";
 import { receive } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { StreamCall } from "./stream.ts";
-import { parseTraceparent } from "./traces/traceparent.ts";
 
 /** Whether a message is one that the original contract has. Sent first, it joins. */
 export function isOriginal({ payload }: SessionMessage): boolean {
   const { case: kind } = payload;
   return kind === "edit" || kind === "comment" || kind === "cursor" || kind === "presence";
+}
+
+export interface OriginalCall extends Pick<StreamCall<never>, "outlet" | "streamId" | "signal" | "protocol"> {
+  /** The span of whoever called. */
+  readonly trace: SpanContext | undefined;
 }
 
 export interface OriginalStream {
@@ -32,7 +32,7 @@ export interface OriginalStream {
 /** Takes in a client of the original contract, which says no Join. It is a new client each time, and has seen nothing. */
 export async function joinOriginal(
   relay: Relay,
-  { outlet, streamId, signal, protocol, headers }: StreamCall<typeof SessionMessageSchema>,
+  { outlet, streamId, signal, protocol, trace }: OriginalCall,
   principal: Principal,
   sessionId: string,
 ): Promise<OriginalStream> {
@@ -48,7 +48,7 @@ export async function joinOriginal(
     carriage: "bidi",
     dialect: "original",
     protocol,
-    trace: parseTraceparent(headers),
+    trace,
     outlet: new OriginalOutlet(outlet, view, { now: relay.now, defer: relay.inTurn }),
     streamId,
     signal,

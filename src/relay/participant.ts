@@ -54,6 +54,8 @@ export class Participant {
   toldExpiring = false;
   #unanswered = 0;
   #answerWaiters: (() => void)[] = [];
+  /** Told of each token that is put in force. */
+  renewed: (principal: Principal) => void = () => undefined;
   /** When a stream that was told to go away is ended. */
   endsAtMs: number | undefined;
   /** The last record that its client said to have applied; undefined: it may still speak of what it had before a resync. */
@@ -68,6 +70,7 @@ export class Participant {
     readonly reader: Reader;
     readonly principal: Principal;
     readonly generation: number;
+    readonly joinedAsReader?: boolean;
     /** What it may send. */
     readonly rate: Rate;
     /** It begins with a snapshot in place of what its client asked for. */
@@ -89,7 +92,7 @@ export class Participant {
     this.#principal = options.principal;
     this.#tokenTimes = tokenTimes(options.principal, nowMs, this.#skewMs);
     this.generation = options.generation;
-    this.joinedAsReader = options.generation === 0;
+    this.joinedAsReader = options.joinedAsReader ?? options.generation === 0;
     this.rate = options.rate;
     this.joinedAtMs = nowMs;
     this.#lastHeardMs = nowMs;
@@ -109,6 +112,7 @@ export class Participant {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, this.#skewMs);
     this.toldExpiring = false;
+    this.renewed(principal);
   }
 
   /** Its client said something, whatever it was. */

@@ -23,7 +23,7 @@ export class RevocationFeed {
   readonly #maxRevocations: number;
   #readTo = 0;
   #polledAtMs = Number.NEGATIVE_INFINITY;
-  #reading: Promise<boolean> | undefined;
+  #isLoaded = false;
   #isFailing = false;
 
   constructor(log: SessionLog, max: number = maxRevocations) {
@@ -35,6 +35,11 @@ export class RevocationFeed {
   async load(nowMs: number): Promise<void> {
     this.#polledAtMs = nowMs;
     await this.#readOn();
+    this.#isLoaded = true;
+  }
+
+  get isLoaded(): boolean {
+    return this.#isLoaded;
   }
 
   isDue(nowMs: number): boolean {
@@ -44,15 +49,12 @@ export class RevocationFeed {
 
   /**
    * Reads what is new; resolves with whether there was something. Never rejects: what is known still holds, and the next
-   * poll tries again.
+   * poll tries again. Two that are under way at once read the same, and neither waits for the other: where calls may not
+   * wait for each other's I/O, one that was cut off would leave the other waiting for good.
    */
   async poll(nowMs: number): Promise<boolean> {
     this.#polledAtMs = nowMs;
-    // One at a time. What came after the one under way began to read, the next one finds.
-    this.#reading ??= this.#pollOnce().finally(() => {
-      this.#reading = undefined;
-    });
-    return await this.#reading;
+    return await this.#pollOnce();
   }
 
   /** Resolves once it is durable, and holds here. */
@@ -87,7 +89,7 @@ export class RevocationFeed {
       const page = await this.#log.revocations(this.#readTo, pageRevocations);
       for (const { place, revocation } of page) {
         this.known.add(revocation);
-        this.#readTo = place;
+        this.#readTo = Math.max(this.#readTo, place);
       }
       if (page.length < pageRevocations) return;
     }

@@ -50,7 +50,9 @@ async function joinStream(
   principal: Principal,
   { sessionId, payload }: SessionMessage,
 ): Promise<Pick<Conversation, "joined" | "receive">> {
-  if (payload.case !== "join") return await joinOriginal(relay, call, principal, sessionId);
+  if (payload.case !== "join") {
+    return await joinOriginal(relay, { ...call, trace: parseTraceparent(call.headers) }, principal, sessionId);
+  }
   const { outlet, streamId, signal, protocol } = call;
   const who = { sessionId, join: payload.value, principal };
   const joined = await joinSession(relay, {

@@ -12,7 +12,8 @@ import {
   type SessionMessage,
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
-import { splitFrames } from "../wire/raw.ts";
+import { splitFrames } from "../wire/frames.ts";
+import { callBySocket } from "./socket-call.ts";
 
 export type Form = "binary" | "json";
 export type Method = keyof typeof CodeReviewService.method;
@@ -24,6 +25,8 @@ export interface Way {
   readonly form: Form;
   /** Whole bodies go in base64, each frame padded by itself or not. */
   readonly base64?: true;
+  /** Its streams both ways go over a WebSocket, whose messages have no deadline; all else is Connect's. */
+  readonly isSocket?: true;
   readonly streamType: string;
   readonly unaryType: string;
 }
@@ -79,7 +82,32 @@ export const ways: readonly Way[] = [
     streamType: "application/grpc+json",
     unaryType: "application/grpc+json",
   },
+  {
+    name: "WebSocket",
+    protocol: "connect",
+    form: "binary",
+    isSocket: true,
+    streamType: "application/connect+proto",
+    unaryType: "application/proto",
+  },
+  {
+    name: "WebSocket JSON",
+    protocol: "connect",
+    form: "json",
+    isSocket: true,
+    streamType: "application/connect+json",
+    unaryType: "application/json",
+  },
 ];
+
+/** Whether a call of this method goes over a WebSocket. */
+export const isBySocket = ({ isSocket }: Way, method: Method) => isSocket === true && method === "collaborativeSession";
+
+export function wayOf(name: string): Way {
+  const way = ways.find((one) => one.name === name);
+  if (way === undefined) throw new Error(`there is no way ${name}`);
+  return way;
+}
 
 /** Where a relay listens: native gRPC has a port of its own. */
 export interface Entrances {
@@ -128,8 +156,9 @@ export function openConnection({ url, grpcUrl }: Entrances, way: Way) {
   const connection = http2.connect(way.protocol === "grpc" ? grpcUrl : url);
   connection.on("error", () => undefined);
   return {
-    call: ({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> =>
-      new Promise((resolve, reject) => {
+    call: async ({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> => {
+      if (isBySocket(way, method)) return await callBySocket(url, way.form, { token, body, headers });
+      return await new Promise((resolve, reject) => {
         const stream = connection.request({
           ":method": "POST",
           ":path": pathOf(method),
@@ -159,7 +188,8 @@ export function openConnection({ url, grpcUrl }: Entrances, way: Way) {
           }
         });
         stream.end(way.base64 === undefined ? body : Buffer.from(body).toString("base64"));
-      }),
+      });
+    },
     close: () => connection.close(),
   };
 }
@@ -190,7 +220,14 @@ function readAnswer(way: Way, unary: boolean, received: http2.IncomingHttpHeader
   const frames = enveloped ? splitFrames(body) : [];
   const framed = frames.filter(({ flags }) => flags === 0).map(({ data }) => data);
   const messages = enveloped || status !== 200 ? framed : [body];
-  return { ...answer, messages, error: errorOf(way, { status, headers, frames, body, enveloped }) };
+  return {
+    ...answer,
+    messages,
+    // Not every answer of HTTP ends as the protocol has it: who wants no more than its status does not ask.
+    get error() {
+      return errorOf(way, { status, headers, frames, body, enveloped });
+    },
+  };
 }
 
 interface Read {

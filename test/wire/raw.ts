@@ -7,6 +7,9 @@ import { endStreamFlag, endStreamFromJson } from "@connectrpc/connect/protocol-c
 import { findTrailerError, grpcStatusOk } from "@connectrpc/connect/protocol-grpc";
 import { trailerFlag, trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { batonErrorFrom } from "../../src/relay/wire/errors.ts";
+import { splitFrames } from "./frames.ts";
+
+export { type RawFrame, splitFrames } from "./frames.ts";
 
 export const sessionPath = "/codereview.v1.CodeReviewService/CollaborativeSession";
 
@@ -15,22 +18,6 @@ export function readText(text: string): Uint8Array<ArrayBuffer> {
   if (text.length % 4 !== 0) throw new Error("the body is cut within four characters");
   const quads = text.match(/.{4}/g) ?? [];
   return new Uint8Array(Buffer.concat(quads.map((quad) => Buffer.from(quad, "base64"))));
-}
-
-export interface RawFrame {
-  readonly flags: number;
-  readonly data: Uint8Array;
-}
-
-export function splitFrames(bytes: Uint8Array): RawFrame[] {
-  const frames: RawFrame[] = [];
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at < bytes.length; ) {
-    const length = view.getUint32(at + 1);
-    frames.push({ flags: view.getUint8(at), data: bytes.subarray(at + 5, at + 5 + length) });
-    at += 5 + length;
-  }
-  return frames;
 }
 
 /** The error in a stream's last frame; undefined: it ended OK. Throws where there is no end. */

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { custom } from "../conversation.ts";
+import type { CalmRow } from "../row.ts";
+
+const messages = 200;
+const bytes = 30 * 1024;
+
+export const slowReader: CalmRow = {
+  kind: "calm",
+  name: "slow reader",
+  says: "one that takes nothing holds up nobody; when it reads again it gets each record, once and in order",
+  async run(scene) {
+    const proxy = await scene.proxy();
+    const slow = await scene.talk("sol", { entrance: proxy.entrance });
+    const other = await scene.talk("otto");
+    for (const talk of [slow, other]) await talk.take("welcome");
+    for (const link of proxy.links) link.down.hold();
+    const headers = await scene.headers("writer");
+    for (let n = 1; n <= messages; n++) {
+      const say = { clientSeq: BigInt(n), payload: custom(`${n}`, bytes) };
+      await scene.reader.publish({ sessionId: scene.session, clientId: "w", messages: [say] }, { headers });
+    }
+    const isAll = (talk: typeof slow) => talk.all("custom").length === messages;
+    await other.reach("all records", () => isAll(other));
+    const before = slow.all("custom").length;
+    assert.ok(before < messages, "nothing held it back");
+    for (const link of proxy.links) link.release();
+    await slow.reach("all records", () => isAll(slow));
+    const expected = Array.from({ length: messages }, (_, n) => n + 1);
+    for (const talk of [slow, other]) assert.deepEqual(talk.seqs(), expected);
+  },
+};

@@ -1,0 +1,108 @@
+import { Hono } from "hono";
+import { createTokenVerifier, type TokenVerifier, type TokenVerifierOptions } from "../../auth/verify.ts";
+import { createLocalBus } from "../../durable/bus-local.ts";
+import type { SessionBus } from "../../durable/session-bus.ts";
+import { registerAdmin } from "../admin/service.ts";
+import { assembleRelay } from "../assemble-relay.ts";
+import type { RelayPlatform } from "../context.ts";
+import { getSnapshot, readLog } from "../log-streams.ts";
+import { createReadiness } from "../readiness.ts";
+import type { Relay } from "../relay.ts";
+import { RevocationFeed } from "../revocation-feed.ts";
+import { createServiceRoutes, type RelayRoutes } from "../routes.ts";
+import { Users } from "../users.ts";
+import type { WireBindings } from "../wire/endpoint.ts";
+import { guardOrigins } from "../wire/origins.ts";
+import type { Gateway, SessionObjects } from "./gateway.ts";
+import { handPublish } from "./gateway-publish.ts";
+import { carryConversation, carrySubscription } from "./gateway-streams.ts";
+
+export interface GatewayOptions extends Omit<RelayPlatform, "bus"> {
+  readonly objects: SessionObjects;
+  readonly keys: TokenVerifierOptions["keys"];
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+  /** Of web pages that may call, as browsers send it; undefined: the relay's own alone. */
+  readonly allowedOrigins?: readonly string[] | undefined;
+  /** Has work done whose outcome no answer waits for. */
+  readonly background: (work: Promise<unknown>) => void;
+}
+
+/**
+ * The relay's methods at a gateway. Nothing happens by itself in it: what runs by time belongs to a stream, and what two
+ * calls share is in memory alone, as some platforms want it, so that no call waits for what another asked for.
+ */
+export function createGateway(options: GatewayOptions): RelayRoutes {
+  const { log, limits, now, newId, defer, objects, allowedOrigins = [] } = options;
+  const revocations = new RevocationFeed(log);
+  const tokens = createTimelyVerifier(options, revocations);
+  const users = new Users(limits);
+  /** Resume tokens are the objects' affair. */
+  const noSecret = crypto.getRandomValues(new Uint8Array(32));
+  /** Of one call: what it folds of a session, it folds anew. */
+  const readingRelay = (): Relay => {
+    const platform = { log, bus: objectsBus(options), limits, now, newId, defer };
+    return assembleRelay(platform, { tokens, resumeSecret: noSecret, revocations, traces: undefined, users });
+  };
+  const { meters } = readingRelay();
+  const gateway: Gateway = { tokens, limits, now, newId, defer, meters, users, revocations, objects };
+  const readiness = createReadiness();
+  readiness.become("ready");
+  const services = {
+    collaborate: carryConversation(gateway),
+    subscribe: carrySubscription(gateway),
+    readLog: readLog(readingRelay()),
+    getSnapshot: (call: Parameters<ReturnType<typeof getSnapshot>>[0]) => getSnapshot(readingRelay())(call),
+    publish: handPublish.bind(undefined, gateway),
+    registerAdmin: (router: Parameters<typeof registerAdmin>[0]) => registerAdmin(router, readingRelay()),
+  };
+  return new Hono<{ Bindings: WireBindings }>()
+    .use(guardOrigins(allowedOrigins))
+    .route("/", createServiceRoutes(services, gateway, readiness));
+}
+
+/** It knows what was revoked two seconds ago: whoever asks first after that waits until it has been read. */
+function createTimelyVerifier(
+  { keys, limits, issuer, audience }: Pick<GatewayOptions, "keys" | "limits" | "issuer" | "audience">,
+  revocations: RevocationFeed,
+): TokenVerifier {
+  const verifier = createTokenVerifier({
+    keys,
+    skewMs: limits.tokenSkewMs,
+    maxTokenBytes: limits.tokenBytes,
+    revocations: revocations.known,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  });
+  return {
+    async verify(token, nowMs) {
+      if (!revocations.isLoaded) await revocations.load(nowMs);
+      else if (revocations.isDue(nowMs)) await revocations.poll(nowMs);
+      return await verifier.verify(token, nowMs);
+    },
+  };
+}
+
+/** What an operator's call tells all instances, told to the objects. */
+function objectsBus({ objects, log, background }: Pick<GatewayOptions, "objects" | "log" | "background">): SessionBus {
+  return {
+    ...createLocalBus().member(),
+    announce(message) {
+      if (message.kind !== "disconnect") return;
+      const { sessionId } = message;
+      background(sessionId === "" ? disconnectEverywhere() : objects.disconnect(message));
+      async function disconnectEverywhere(): Promise<void> {
+        if (message.kind !== "disconnect") return;
+        for (let after = ""; ; ) {
+          const page = await log.list("", after, pageSessions);
+          await Promise.all(page.map((listing) => objects.disconnect({ ...message, sessionId: listing.sessionId })));
+          const last = page.at(-1);
+          if (last === undefined || page.length < pageSessions) return;
+          after = last.sessionId;
+        }
+      }
+    },
+  };
+}
+
+const pageSessions = 100;

@@ -1,0 +1,34 @@
+import type { Disconnected } from "../end-streams.ts";
+import type { Relay } from "../relay.ts";
+
+/** A gateway's end of the link of one stream to its session's object. */
+export interface Link {
+  send(message: Uint8Array<ArrayBuffer>): void;
+  /** Any number of times. */
+  close(): void;
+}
+
+/** Whom a link tells what comes, one after the other. */
+export interface LinkListener {
+  message(bytes: Uint8Array): void;
+  /** The link is gone, by whoever; nothing comes behind it. */
+  closed(): void;
+}
+
+/** The sessions' objects, as a gateway reaches them. Each may reject with `LOG_UNAVAILABLE`. */
+export interface SessionObjects {
+  open(sessionId: string, listener: LinkListener): Promise<Link>;
+  /** Hands a `Publish` on (`hop-publish.ts`), and brings its answer. */
+  publish(sessionId: string, call: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  /** Ends streams of a session, and tells how many. */
+  disconnect(meant: Disconnected): Promise<number>;
+}
+
+/**
+ * What ends clients' streams near to them: it knows who they are, how fast they may send, and whether they live. What
+ * they say to each other is a matter of their session's object.
+ */
+export interface Gateway
+  extends Pick<Relay, "tokens" | "limits" | "now" | "newId" | "defer" | "meters" | "users" | "revocations"> {
+  readonly objects: SessionObjects;
+}

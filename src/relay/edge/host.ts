@@ -1,0 +1,226 @@
+import { getLogger } from "@logtape/logtape";
+import { BatonError } from "../../session/reasons.ts";
+import { clientKey } from "../../session/state.ts";
+import { assembleRelay } from "../assemble-relay.ts";
+import { createParticipant } from "../create-participant.ts";
+import { type Disconnected, disconnect } from "../end-streams.ts";
+import { publishAs } from "../publish.ts";
+import type { Relay } from "../relay.ts";
+import { RevocationFeed } from "../revocation-feed.ts";
+import type { Room } from "../room.ts";
+import { Users } from "../users.ts";
+import { decodeHop, encodeHop, type HopUp } from "./hop.ts";
+import { vouchedTokens } from "./hop-principal.ts";
+import { decodeCall, encodeRefusal, encodeResponse } from "./hop-publish.ts";
+import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
+import { HostOutlet } from "./host-outlet.ts";
+import type { HostLink, HostPlatform } from "./host-platform.ts";
+import { HostStream } from "./host-stream.ts";
+
+const logger = getLogger(["baton", "object"]);
+
+/** Gateways see to how fast clients send; what has passed them is taken as it comes. */
+const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
+
+/**
+ * One session, in an object that leaves memory when nothing happens and comes back with the next event. Each event finds
+ * the session as the one before left it: what is durable in its log, what belongs to a stream noted with the stream's
+ * link. Nothing runs between events.
+ */
+export class SessionHost {
+  readonly #platform: HostPlatform;
+  readonly #relay: Promise<Relay>;
+  readonly #streams = new Map<HostLink, HostStream>();
+  #room: Room | undefined;
+  #shelf = "";
+
+  /** As the object comes into memory, for the first time or again. */
+  constructor(platform: HostPlatform) {
+    this.#platform = platform;
+    this.#relay = this.#wake([...platform.links()]);
+  }
+
+  /** Something came over a link. Resolves when all that it brings about has been done, or waits for others. */
+  async message(link: HostLink, bytes: Uint8Array): Promise<void> {
+    const relay = await this.#relay;
+    const stream = this.#streams.get(link) ?? new HostStream(relay, link);
+    this.#streams.set(link, stream);
+    const hop = readHop(bytes);
+    if (hop === undefined && stream.isKnown) return;
+    // It is of another version, which a deploy is about to replace, or to bring.
+    const isHello = hop !== undefined && hop !== "unknown" && hop.kind === "hello";
+    if (hop === undefined || hop === "unknown" || (!stream.isKnown && !isHello && hop.kind !== "leave")) {
+      refuseLink(link, new BatonError("DRAIN"));
+      return;
+    }
+    await stream.hear(hop, bytes.length);
+    await this.#rest(relay, stream, hop.kind === "message" ? "same people" : "other people");
+  }
+
+  async closed(link: HostLink): Promise<void> {
+    const relay = await this.#relay;
+    const stream = this.#streams.get(link);
+    this.#streams.delete(link);
+    if (stream === undefined) return;
+    await stream.gone();
+    await this.#rest(relay, undefined, "other people");
+  }
+
+  /** May come late, or twice. */
+  async alarm(): Promise<void> {
+    const relay = await this.#relay;
+    const nowMs = relay.now();
+    const room = this.#present(relay);
+    if (room !== undefined) {
+      room.expire(nowMs);
+      room.tell(room.roster.tick(nowMs));
+    }
+    await this.#rest(relay, undefined, "other people");
+    for (const stream of this.#streams.values()) stream.note();
+  }
+
+  /** A `Publish` (`hop-publish.ts`), and its answer. */
+  async publish(call: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+    const relay = await this.#relay;
+    const { request, principal, trace } = decodeCall(call);
+    try {
+      return encodeResponse(await publishAs(relay, request, principal, trace && { ...trace }));
+    } catch (error) {
+      if (!(error instanceof BatonError)) logger.error("a call failed", { session: request.sessionId });
+      return encodeRefusal(error instanceof BatonError ? error : new BatonError("INTERNAL"));
+    } finally {
+      this.#room = relay.rooms.present(request.sessionId) ?? this.#room;
+      await this.#rest(relay, undefined, "same people");
+      for (const stream of this.#streams.values()) {
+        if (stream.joined?.participant.identity.userId === principal.userId) stream.note();
+      }
+    }
+  }
+
+  /** Ends streams; tells how many. */
+  async disconnect(meant: Disconnected): Promise<number> {
+    const relay = await this.#relay;
+    const streams = disconnect(relay, meant);
+    await this.#rest(relay, undefined, "other people");
+    return streams;
+  }
+
+  /** The session's history is over: it was deleted. */
+  async endEpoch(sessionId: string, epoch: string): Promise<void> {
+    (await this.#relay).rooms.endEpoch(sessionId, epoch);
+  }
+
+  /** How many streams there are. */
+  get streams(): number {
+    return this.#room?.participants.size ?? 0;
+  }
+
+  #present(relay: Relay): Room | undefined {
+    const [room] = relay.rooms.all;
+    if (room !== undefined) this.#room = room;
+    return this.#room?.ended === undefined ? this.#room : undefined;
+  }
+
+  async #wake(links: readonly HostLink[]): Promise<Relay> {
+    const platform = this.#platform;
+    const { limits } = platform;
+    const relay = assembleRelay(platform, {
+      tokens: vouchedTokens,
+      resumeSecret: await platform.resumeSecret(),
+      revocations: new RevocationFeed(platform.log),
+      traces: undefined,
+      users: new Users({ ...limits, ...unlimited }),
+    });
+    const shelf = await platform.readShelf();
+    this.#shelf = shelf ?? "";
+    const kept = shelf === undefined ? undefined : decodeShelf(shelf);
+    const noted = links.flatMap((link) => (link.noted === undefined ? [] : [{ link, note: decodeNote(link.noted) }]));
+    const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId;
+    if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0)) return relay;
+    const room = await relay.rooms.open(sessionId);
+    this.#room = room;
+    for (const entry of kept?.away ?? []) room.roster.restore(entry);
+    // Readers may have been told of an epoch that no log has yet.
+    const [first] = noted;
+    if (!room.pipeline.isKept && first !== undefined) room.state.epoch = first.note.epoch;
+    for (const { link, note } of noted) this.#resume(relay, room, link, note);
+    return relay;
+  }
+
+  #resume(relay: Relay, room: Room, link: HostLink, note: Note): void {
+    const isOther = note.epoch !== room.state.epoch;
+    // What a client of the original contract was shown, nobody noted.
+    if (isOther || note.dialect === "original") {
+      refuseLink(link, new BatonError(isOther ? "EPOCH_CHANGED" : "LOG_UNAVAILABLE"));
+      return;
+    }
+    const { sessionId, clientId, principal, ackFrom = Number.POSITIVE_INFINITY, shown } = note;
+    const { userId } = principal;
+    const outlet = new HostOutlet(link, note.form);
+    const participant = createParticipant(relay, room, {
+      ...note,
+      identity: { sessionId, userId, clientId, key: clientKey(userId, clientId) },
+      outlet,
+      ackFrom,
+      snapshot: undefined,
+      fromSeq: room.state.head + 1,
+      promisedSeq: room.state.head,
+      resynced: false,
+      trace: undefined,
+    });
+    const stream = new HostStream(relay, link);
+    this.#streams.set(link, stream);
+    stream.resume({ room, participant }, outlet);
+    if (shown !== undefined) room.roster.restore(shown);
+    room.restore(participant);
+  }
+
+  /** What an event leaves to be done, and whether the object may leave memory behind it. */
+  async #rest(relay: Relay, stream: HostStream | undefined, who: "same people" | "other people"): Promise<void> {
+    const room = this.#present(relay);
+    await room?.pipeline.settled();
+    stream?.note();
+    relay.rooms.sweep(relay.now());
+    if (room === undefined) {
+      this.#platform.stayAwake(false);
+      return;
+    }
+    room.prune(relay.now());
+    if (who === "other people") this.#shelve(room);
+    const nextMs = room.roster.nextChangeMs;
+    if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
+    this.#platform.stayAwake([...this.#streams.values()].some(({ mayRest }) => !mayRest));
+  }
+
+  /** Who is still shown although their streams are gone. */
+  #shelve({ roster, sessionId }: Room): void {
+    const away = [...roster.entries].filter(({ stay }) => stay.kind === "away");
+    const shelf = encodeShelf({ sessionId, away });
+    if (shelf === this.#shelf) return;
+    this.#shelf = shelf;
+    this.#platform.writeShelf(shelf);
+  }
+}
+
+function refuseLink(link: HostLink, error: BatonError): void {
+  link.send(encodeHop({ kind: "end", error }));
+  link.close();
+}
+
+/** Undefined: to be ignored; unknown: nothing of what follows could be understood. */
+function readHop(bytes: Uint8Array): HopUp | "unknown" | undefined {
+  try {
+    const hop = decodeHop(bytes);
+    switch (hop?.kind) {
+      case "frames":
+      case "joined":
+      case "renewed":
+      case "end":
+        return undefined;
+      default:
+        return hop;
+    }
+  } catch {
+    return "unknown";
+  }
+}

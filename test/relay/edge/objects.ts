@@ -1,0 +1,229 @@
+import { createLocalBus } from "../../../src/durable/bus-local.ts";
+import type { SessionLog } from "../../../src/durable/session-log.ts";
+import type { Link, LinkListener, SessionObjects } from "../../../src/relay/edge/gateway.ts";
+import { SessionHost } from "../../../src/relay/edge/host.ts";
+import type { HostLink, HostPlatform } from "../../../src/relay/edge/host-platform.ts";
+import type { Limits } from "../../../src/session/limits.ts";
+
+export interface ObjectsOptions {
+  readonly log: SessionLog;
+  readonly limits: Limits;
+  readonly now: () => number;
+  readonly newId: () => string;
+  /** Whether an object that may leave memory does so before the next event. */
+  readonly evicts: () => boolean;
+}
+
+/** Sessions' objects in this process: what they keep outlives them, and they leave memory between any two events. */
+export class Objects implements SessionObjects {
+  readonly #options: ObjectsOptions;
+  readonly #objects = new Map<string, LocalObject>();
+  /** What an object did that had left memory. */
+  readonly afterlife: string[] = [];
+  evictions = 0;
+
+  constructor(options: ObjectsOptions) {
+    this.#options = options;
+  }
+
+  object(sessionId: string): LocalObject {
+    const object = this.#objects.get(sessionId) ?? new LocalObject(this.#options, this);
+    this.#objects.set(sessionId, object);
+    return object;
+  }
+
+  async open(sessionId: string, listener: LinkListener): Promise<Link> {
+    return this.object(sessionId).accept(listener);
+  }
+
+  async publish(sessionId: string, call: Uint8Array): Promise<Uint8Array> {
+    return await this.object(sessionId).event((host) => host.publish(call));
+  }
+
+  async disconnect(meant: { sessionId: string; userId: string; clientId: string }): Promise<number> {
+    return await this.object(meant.sessionId).event((host) => host.disconnect(meant));
+  }
+
+  /** Has the alarms rung that are due. */
+  async ring(): Promise<void> {
+    for (const object of this.#objects.values()) await object.ring();
+  }
+
+  /** Cuts every link, as a deploy does, and takes all objects out of memory. */
+  crash(): void {
+    for (const object of this.#objects.values()) object.crash();
+  }
+}
+
+class LocalObject {
+  readonly #options: ObjectsOptions;
+  readonly #objects: Objects;
+  readonly #links = new Set<LocalLink>();
+  #host: SessionHost | undefined;
+  #life = { isOver: false };
+  #shelf: string | undefined;
+  #alarmAtMs = Number.POSITIVE_INFINITY;
+  #running = 0;
+  #mustStay = false;
+
+  constructor(options: ObjectsOptions, objects: Objects) {
+    this.#options = options;
+    this.#objects = objects;
+  }
+
+  get isInMemory(): boolean {
+    return this.#host !== undefined;
+  }
+
+  get mayLeave(): boolean {
+    return this.#running === 0 && !this.#mustStay;
+  }
+
+  /** Takes it out of memory, if it may leave. */
+  evict(): boolean {
+    if (this.#host === undefined || !this.mayLeave) return false;
+    this.#leave();
+    this.#objects.evictions += 1;
+    return true;
+  }
+
+  crash(): void {
+    this.#leave();
+    for (const link of this.#links) link.cut();
+    this.#links.clear();
+  }
+
+  async event<T>(run: (host: SessionHost) => Promise<T>): Promise<T> {
+    if (this.#options.evicts()) this.evict();
+    this.#host ??= new SessionHost(this.#platform());
+    this.#running += 1;
+    const life = this.#life;
+    try {
+      return await run(this.#host);
+    } finally {
+      if (life === this.#life) this.#running -= 1;
+    }
+  }
+
+  accept(listener: LinkListener): Link {
+    const link = new LocalLink(this, listener, () => this.#links.delete(link));
+    // As a real one's: the object is in memory when it takes a link.
+    void this.event(async () => void this.#links.add(link));
+    return link;
+  }
+
+  async ring(): Promise<void> {
+    if (this.#options.now() < this.#alarmAtMs) return;
+    this.#alarmAtMs = Number.POSITIVE_INFINITY;
+    await this.event((host) => host.alarm());
+    // An alarm may come twice.
+    await this.event((host) => host.alarm());
+  }
+
+  #leave(): void {
+    this.#life.isOver = true;
+    this.#life = { isOver: false };
+    this.#host = undefined;
+    this.#running = 0;
+    this.#mustStay = false;
+  }
+
+  #platform(): HostPlatform {
+    const { log, limits, now, newId } = this.#options;
+    const life = this.#life;
+    const ofTheLiving = <A extends unknown[]>(name: string, run: (...args: A) => void) => {
+      return (...args: A) => {
+        if (life.isOver) this.#objects.afterlife.push(name);
+        else run(...args);
+      };
+    };
+    return {
+      // What rings for the next life is not heard in this one.
+      log: { ...log, watch: (id, ring) => log.watch(id, (head) => void (life.isOver || ring(head))) },
+      bus: createLocalBus().member(),
+      limits,
+      now,
+      newId,
+      defer: (run) => void setTimeout(run, 0),
+      resumeSecret: () => log.secret("resume", crypto.getRandomValues(new Uint8Array(32))),
+      links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
+      readShelf: async () => this.#shelf,
+      writeShelf: ofTheLiving("writeShelf", (text: string) => {
+        this.#shelf = text;
+      }),
+      setAlarm: ofTheLiving("setAlarm", (atMs: number) => {
+        this.#alarmAtMs = Math.min(this.#alarmAtMs, atMs);
+      }),
+      stayAwake: ofTheLiving("stayAwake", (isNeeded: boolean) => {
+        this.#mustStay = isNeeded;
+      }),
+    };
+  }
+}
+
+type OfTheLiving = <A extends unknown[]>(name: string, run: (...args: A) => void) => (...args: A) => void;
+
+/** Messages arrive in their order, a turn of the event loop later at the earliest. */
+class LocalLink implements Link {
+  readonly #object: LocalObject;
+  readonly #listener: LinkListener;
+  readonly #forget: () => void;
+  #note: string | undefined;
+  #isOpen = true;
+  #hostEnd: HostLink | undefined;
+
+  constructor(object: LocalObject, listener: LinkListener, forget: () => void) {
+    this.#object = object;
+    this.#listener = listener;
+    this.#forget = forget;
+  }
+
+  send(message: Uint8Array<ArrayBuffer>): void {
+    const copy = message.slice();
+    setImmediate(() => {
+      if (this.#isOpen) void this.#object.event((host) => host.message(this.#end, copy));
+    });
+  }
+
+  close(): void {
+    setImmediate(() => {
+      if (!this.#isOpen) return;
+      this.#isOpen = false;
+      void this.#object.event(async (host) => {
+        this.#forget();
+        await host.closed(this.#end);
+      });
+      this.#listener.closed();
+    });
+  }
+
+  cut(): void {
+    this.#isOpen = false;
+    setImmediate(() => this.#listener.closed());
+  }
+
+  /** As the object has it that has come into memory now. */
+  hostEnd(ofTheLiving: OfTheLiving): HostLink {
+    const link = this;
+    this.#hostEnd = {
+      send: ofTheLiving("send", (message: Uint8Array<ArrayBuffer>) => {
+        const copy = message.slice();
+        setImmediate(() => {
+          if (this.#isOpen) this.#listener.message(copy);
+        });
+      }),
+      close: ofTheLiving("close", () => this.close()),
+      note: ofTheLiving("note", (value: string) => {
+        this.#note = value;
+      }),
+      get noted() {
+        return link.#note;
+      },
+    };
+    return this.#hostEnd;
+  }
+
+  get #end(): HostLink {
+    return this.#hostEnd ?? this.hostEnd((_name, run) => run);
+  }
+}
