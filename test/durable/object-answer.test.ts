@@ -75,7 +75,7 @@ describe("calls between objects", () => {
 });
 
 describe("where an object is made", () => {
-  test("DB15 near its first participant, as far as the request tells", () => {
+  test("DB14 near its first participant, as far as the request tells", () => {
     const places = [
       [{ continent: "NA", country: "US", longitude: "-122.4" }, "wnam"],
       [{ continent: "NA", country: "US", longitude: "-74.0" }, "enam"],
