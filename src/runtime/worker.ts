@@ -86,6 +86,7 @@ async function open(env: Env): Promise<Served> {
       issuer,
       audience,
       allowedOrigins,
+      socketsTell: false,
       background: (work) => requestPlace.getStore()?.background(work),
     }),
   );
