@@ -1,29 +1,29 @@
 import { getLogger } from "@logtape/logtape";
 import type { RedisListener } from "./redis-connection.ts";
-import { type SseTiming, subscribeToPattern } from "./redis-sse.ts";
+import { type SubscriptionTiming, subscribeToPattern } from "./redis-sse.ts";
 
 const logger = getLogger(["baton", "log"]);
 
 export interface PatternListenersOptions {
   readonly url: string;
   readonly token: string;
-  readonly prefix: string;
-  readonly timing?: SseTiming;
-  /** Publishes something under the prefix. */
+  readonly pattern: string;
+  readonly timing: SubscriptionTiming | undefined;
+  /** Publishes something that the pattern hears. */
   ping(): Promise<unknown>;
   tell(why: string): void;
 }
 
 export interface PatternListeners {
-  /** @param channel begins with the prefix, and has no comma and no line break */
+  /** @param channel one that the pattern hears, without a comma or a line break in its name */
   subscribe(channel: string, heard: RedisListener): () => void;
   close(): void;
 }
 
-const defaultTiming: SseTiming = { quietMs: 20_000, answerMs: 5_000, firstWaitMs: 200, longestWaitMs: 10_000 };
+const defaultTiming: SubscriptionTiming = { quietMs: 20_000, answerMs: 5_000, firstWaitMs: 200, longestWaitMs: 10_000 };
 
 /**
- * All subscriptions of an instance over one stream, which hears everything under the prefix and passes on what somebody
+ * All subscriptions of an instance over one stream, which hears a pattern and passes on what somebody
  * here listens to. A stream for each channel would be the plain way, but each is a request that never ends, and a runtime
  * or a server bounds those: Bun's `fetch` has 256 under way at once, and commands then wait behind subscriptions.
  */
@@ -47,7 +47,6 @@ export function createPatternListeners(options: PatternListenersOptions): Patter
       {
         ...options,
         timing: options.timing ?? defaultTiming,
-        pattern: `${options.prefix}*`,
         open() {
           isOpen = true;
           for (const listener of [...channels.values()].flatMap((set) => [...set])) call(listener, (l) => l.open());

@@ -1,6 +1,6 @@
 import { createSseLines } from "./sse-lines.ts";
 
-export interface SseTiming {
+export interface SubscriptionTiming {
   /** After so long without a byte something is published, so that there is something to hear. */
   readonly quietMs: number;
   /** What neither begins nor says anything for so long is given up. */
@@ -13,9 +13,9 @@ export interface SseTiming {
 export interface PatternSubscription {
   readonly url: string;
   readonly token: string;
-  /** A glob of Redis, of characters that need no escape in a path. */
+  /** A glob of Redis, of characters that need no escape in a path: what a server makes of one is not documented. */
   readonly pattern: string;
-  readonly timing: SseTiming;
+  readonly timing: SubscriptionTiming;
   /** Publishes something that the pattern hears. */
   ping(): Promise<unknown>;
   /** The subscription has begun, or begun again; what was published before is lost. */

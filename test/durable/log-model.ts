@@ -167,7 +167,7 @@ export async function compareWithMemory(open: (now: () => number) => Promise<Fau
             if (result?.status === "fulfilled") assert.deepEqual(result.value, await run(model));
             else assert.ok(result?.reason instanceof BatonError && fault !== null, String(result?.reason));
           }
-          await engine.settle?.();
+          if (fault !== null) await engine.settle?.();
           if (reopen) real.log = await engine.reopen();
           assert.deepEqual(await observe(real.log), await observe(model.log));
         }

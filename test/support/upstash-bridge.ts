@@ -51,7 +51,11 @@ interface Answer {
 const writes = /^(set|setex|del|unlink|incr|hset|hdel|zadd|zrem|rpush|lpush|eval|evalsha|publish|flushall|expire)$/i;
 
 export async function startUpstashBridge(options: BridgeOptions): Promise<UpstashBridge> {
-  const redis = createClient({ socket: { host: "127.0.0.1", port: options.redisPort }, disableOfflineQueue: true });
+  const redis = createClient({
+    RESP: 2,
+    socket: { host: "127.0.0.1", port: options.redisPort },
+    disableOfflineQueue: true,
+  });
   redis.on("error", () => {});
   await redis.connect();
   const guard = createScriptGuard();

@@ -62,15 +62,15 @@ export function openStreams(redis: Redis): UpstashStreams {
       }
       const subscriber = redis.duplicate();
       subscriber.on("error", () => {});
-      await subscriber.connect();
-      opened++;
       const end = faults.endOfLine ?? "\n";
       const stream: Stream = { response, isStalled: false, release: () => subscriber.destroy() };
       living.add(stream);
-      const forget = () => {
+      // Before anything is waited for: the caller may be gone by then.
+      response.once("close", () => {
         if (living.delete(stream)) stream.release();
-      };
-      response.once("close", forget);
+      });
+      await subscriber.connect();
+      opened++;
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
       const hear = (message: string, from: string) => {
         const line = isPattern ? `data: pmessage,${channel},${from},${message}` : `data: message,${from},${message}`;
