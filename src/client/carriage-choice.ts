@@ -113,6 +113,7 @@ class ChosenStream implements OpenCarriage {
         },
         ended: (end) => {
           if (!current()) return;
+          this.#stream = undefined;
           const isBroken = heard ? !welcomed && isUnheard(end) : end.fault === undefined;
           if (isBroken && this.#left.length > 0 && !this.#isFinishing) return this.#fallBack();
           this.#drop();

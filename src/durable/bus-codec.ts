@@ -95,7 +95,12 @@ const sessionMessage = z.discriminatedUnion("kind", [
     says: z.object({ status: z.int(), displayName: z.string() }).optional(),
   }),
   z.object({ kind: z.literal("renewed"), client, generation, token }),
-  z.object({ kind: z.literal("contended"), waitMs: z.number().nonnegative() }),
+  z.object({
+    kind: z.literal("contended"),
+    client,
+    holdMs: z.number().nonnegative(),
+    waitedMs: z.number().nonnegative(),
+  }),
   z.object({ kind: z.literal("snapshot"), seq: z.int().nonnegative(), first: z.int().nonnegative() }),
 ]);
 

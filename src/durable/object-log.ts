@@ -51,41 +51,46 @@ export function createObjectLog(options: ObjectLogOptions): ObjectLog {
   // One after the other, so that the directory hears of a beginning and an end in their order.
   let telling = Promise.resolve();
 
-  const own = (id: string): ObjectStore => {
-    if (closed) throw new BatonError("LOG_UNAVAILABLE", "the log is closed");
-    if (id !== sessionId) throw new BatonError("INTERNAL", "an object is one session; it was asked for another");
-    return store;
-  };
-
-  /** What fails is told again after the next claim. */
   const tell = (work: () => Promise<void>) => {
     telling = telling.then(work).catch(() => undefined);
   };
 
-  const list = () =>
+  /** What fails is told again after the next claim, or by the next instance. */
+  const list = () => {
+    if (store.session?.isListed !== false) return;
     tell(async () => {
       const { session } = store;
       if (session === undefined || session.isListed) return;
       await directory.add(sessionId);
       store.markListed(session.epoch);
     });
+  };
+
+  let isNew = true;
+  const own = (id: string): ObjectStore => {
+    if (closed) throw new BatonError("LOG_UNAVAILABLE", "the log is closed");
+    if (id !== sessionId) throw new BatonError("INTERNAL", "an object is one session; it was asked for another");
+    if (isNew) list();
+    isNew = false;
+    return store;
+  };
 
   return {
     describe: async (id) => own(id).describe(),
 
     claim: async (id, client, proposedEpoch) => {
       const claim = own(id).claim(client, proposedEpoch);
-      if (store.session?.isListed === false) list();
+      list();
       return claim;
     },
 
     append: async (id, batch) => {
       const outcome = own(id).append(batch);
-      if (outcome.kind === "appended") doorbells.ring(id);
+      if (outcome.kind === "appended") doorbells.ring(id, batch.expectedHead + batch.records.length);
       return outcome;
     },
 
-    read: async (id, from, to, maxBytes) => own(id).read(from, to, maxBytes),
+    read: async (id, from, to, maxBytes, epoch) => own(id).read(from, to, maxBytes, epoch),
     putSnapshot: async (id, epoch, snapshot) => own(id).putSnapshot(epoch, snapshot),
     latestSnapshot: async (id, atMost = Number.POSITIVE_INFINITY) => own(id).latestSnapshot(atMost),
     dropSnapshot: async (id, epoch, seq) => own(id).dropSnapshot(epoch, seq),

@@ -17,8 +17,11 @@ export type BusMessage =
   | HeardMessage
   /** The token in force for a client's stream is this one, whoever holds it. */
   | { readonly kind: "renewed"; readonly client: ClientKey; readonly generation: number; readonly token: BusToken }
-  /** A writer lost the race for the log's next place again and again: whoever can lets it go first, for so long. */
-  | { readonly kind: "contended"; readonly waitMs: number }
+  /**
+   * An instance has been losing the race for the log's next place for `waitedMs`: whoever has not for as long holds back,
+   * for `holdMs` or until a record of this client, which waits there, is in the log.
+   */
+  | { readonly kind: "contended"; readonly client: ClientKey; readonly holdMs: number; readonly waitedMs: number }
   /** A snapshot is written, so that nobody else need write one; the log begins at `first` now. */
   | { readonly kind: "snapshot"; readonly seq: number; readonly first: number };
 

@@ -1,5 +1,5 @@
 import { getLogger } from "@logtape/logtape";
-import type { LogRecord } from "../durable/session-log.ts";
+import type { AppendBatch, LogRecord } from "../durable/session-log.ts";
 import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import type { Submission } from "../session/admit.ts";
 import { assertNever, BatonError } from "../session/reasons.ts";
@@ -8,7 +8,7 @@ import { type Answer, type Batch, Sequencer } from "../session/sequencer.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
 import { encodeBatch, measureAppend } from "./append-batch.ts";
 import { appendPatiently } from "./append-patiently.ts";
-import { Contention } from "./contention.ts";
+import { Contention, type Plea } from "./contention.ts";
 import type { RelayContext } from "./context.ts";
 import { foldRecord } from "./load.ts";
 import { LogLag } from "./log-lag.ts";
@@ -30,8 +30,8 @@ export interface PipelineListener {
   published(records: readonly PublishedRecord[], isOwn: boolean): void;
   /** The log knows a newer claim of this client. */
   superseded(key: string, generation: number): void;
-  /** Others are first again and again; they are to let this one go first for so long. */
-  contended(waitMs: number): void;
+  /** Others are first again and again: they are asked to let this one go first. */
+  contended(plea: Plea): void;
   /** The log has lost records that this state has: another epoch is to begin. */
   tailLost(): Promise<void>;
   /** Nothing goes on here: the log cannot be written, or holds another history. */
@@ -118,9 +118,9 @@ export class Pipeline {
     this.#sequencer.forgetClaims(nowMs);
   }
 
-  /** Another writer asks to be let go first for so long. */
-  holdBack(ms: number): void {
-    this.#contention.holdBack(performance.now(), ms);
+  /** Another writer asks to be let go first. */
+  asked(plea: Plea): void {
+    this.#contention.asked(performance.now(), plea);
   }
 
   /** Resolves when nothing that was submitted is unanswered. */
@@ -221,7 +221,7 @@ export class Pipeline {
           this.#commit(encoded.records);
           return this.#follow(outcome.after);
         case "conflict":
-          this.#lost(nowMs, nowMs - startMs);
+          this.#lost(nowMs, nowMs - startMs, encoded);
           this.#answer(this.#sequencer.conflicted());
           if (outcome.records.length > 0) return this.#follow(outcome.records);
           // What stands there was trimmed, or nothing does: the log has gone back.
@@ -317,17 +317,20 @@ export class Pipeline {
   /** Records that others put into the log. */
   #follow(records: readonly LogRecord[]): void {
     if (records.length === 0) return;
-    this.#contention.met(performance.now());
     const published = records.map((record) => {
       const message = foldRecord(this.state, record, this.#context.limits.fileHistory);
       return { message, frame: record.frame };
     });
+    this.#contention.met(
+      performance.now(),
+      published.map(({ message }) => message),
+    );
     this.#publish(published, false);
   }
 
-  #lost(nowMs: number, tookMs: number): void {
-    const waitMs = this.#contention.lost(nowMs, tookMs);
-    if (waitMs > 0) this.#listener.contended(waitMs);
+  #lost(nowMs: number, tookMs: number, { writers: [client] }: AppendBatch): void {
+    const plea = client && this.#contention.lost(nowMs, tookMs, client);
+    if (plea !== undefined) this.#listener.contended(plea);
   }
 
   #publish(records: readonly PublishedRecord[], isOwn: boolean): void {

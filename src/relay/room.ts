@@ -90,7 +90,8 @@ export class Room {
     this.pipeline = new Pipeline(context, state, isKept, {
       published: (records, isOwn) => this.#published(records, isOwn),
       superseded: (key, generation) => this.#supersede(key, generation),
-      contended: (waitMs) => context.bus.publish(this.sessionId, { kind: "contended", waitMs }),
+      contended: ({ client: { userId, clientId }, ...plea }) =>
+        context.bus.publish(this.sessionId, { kind: "contended", client: { userId, clientId }, ...plea }),
       tailLost: () => this.loseTail(),
       failed: (error) => this.fail(error),
     });
@@ -388,7 +389,7 @@ export class Room {
         this.#hearClient(this, message);
         return;
       case "contended":
-        this.pipeline.holdBack(message.waitMs);
+        this.pipeline.asked(message);
         return;
       case "snapshot":
         this.#snapshots.heard(message.seq, message.first);

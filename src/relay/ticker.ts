@@ -64,7 +64,7 @@ function tickRoom(relay: Relay, room: Room, nowMs: number): void {
  * Where the process stood still (it was stopped, starved, or a call took long), nobody could be heard, and nothing
  * written: that time is held against nobody. What came meanwhile is read right after the first tick.
  */
-function forgiveStandstill({ rooms }: Relay, stoodMs: number): void {
+export function forgiveStandstill({ rooms }: Relay, stoodMs: number): void {
   logger.warn("the process stood still", { ms: Math.round(stoodMs) });
   for (const { participants, presence } of rooms.all) {
     for (const participant of participants.values()) participant.forgive(stoodMs);

@@ -6,7 +6,7 @@ import { type Exchange, serveExchange } from "./node-exchange.ts";
 import { createNodeSockets } from "./node-socket.ts";
 import type { ConnectionLimits, FetchHandler } from "./server.ts";
 
-/** How long a client that is still sending has to take an answer that came early, before its connection is cut. */
+/** How long a client that is still sending has to come to its end when its answer was early, before its connection is cut. */
 const lingerMs = 1_000;
 
 export function createH1Server(limits: ConnectionLimits, fetch: FetchHandler): ConnectionServer {
@@ -31,11 +31,15 @@ export function createH1Server(limits: ConnectionLimits, fetch: FetchHandler): C
     clearTimeout(present?.timer);
     if (!isPlain(request)) return void response.writeHead(400, { connection: "close" }).end();
     if (present !== undefined) present.open += 1;
-    response.on("finish", () => {
-      if (isDraining || !request.complete) return end(request);
+    const settle = () => {
+      if (isDraining) return end(request);
       if (present === undefined) return;
       present.open -= 1;
       if (present.open === 0) present.timer = setTimeout(() => socket.destroy(), connectionIdleMs);
+    };
+    response.on("finish", () => {
+      if (request.complete || isDraining) settle();
+      else finishReading(request, settle);
     });
     void serveExchange(createExchange(request, response), fetch);
   });
@@ -87,6 +91,20 @@ function isPlain({ rawHeaders, headers, httpVersion }: IncomingMessage): boolean
   const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
   if (hosts !== 1 || !headers.host || notInHost.test(headers.host)) return false;
   return httpVersion !== "1.0" || headers["transfer-encoding"] === undefined;
+}
+
+/**
+ * An answer went before its request had come whole. The client may take that for the end and send its next request on
+ * this connection, which nobody told it would be closed: so what still comes is read and dropped, up to a bound.
+ */
+function finishReading(request: IncomingMessage, settle: () => void): void {
+  const timer = setTimeout(() => end(request), lingerMs);
+  request.once("close", () => clearTimeout(timer));
+  request.once("end", () => {
+    clearTimeout(timer);
+    settle();
+  });
+  request.resume();
 }
 
 function end({ socket }: IncomingMessage): void {

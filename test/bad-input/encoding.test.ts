@@ -3,7 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { CodeReviewService, type SessionMessage } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { converse } from "./conversation.ts";
 import { startRelay, type TestRelay } from "./relay.ts";
-import { bodyOf, call, methods, reasonOf, ways } from "./ways.ts";
+import { bodyOf, call, isBySocket, methods, reasonOf, ways } from "./ways.ts";
 
 let relay: TestRelay;
 before(async () => {
@@ -76,6 +76,8 @@ for (const way of ways) {
       test(`WR5 WR6 WR21 ${method}: MALFORMED, and nothing of it is told`, async () => {
         const token = await relay.token();
         for (const [title, data] of wrong) {
+          // An empty text is a client's last word.
+          if (data.length === 0 && isBySocket(way, method)) continue;
           const answer = await call(relay, way, {
             method,
             token,

@@ -13,6 +13,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { splitFrames } from "../wire/frames.ts";
+import { callBySocket } from "./socket-call.ts";
 
 export type Form = "binary" | "json";
 export type Method = keyof typeof CodeReviewService.method;
@@ -24,6 +25,8 @@ export interface Way {
   readonly form: Form;
   /** Whole bodies go in base64, each frame padded by itself or not. */
   readonly base64?: true;
+  /** Its streams both ways go over a WebSocket, whose messages have no deadline; all else is Connect's. */
+  readonly isSocket?: true;
   readonly streamType: string;
   readonly unaryType: string;
 }
@@ -79,7 +82,26 @@ export const ways: readonly Way[] = [
     streamType: "application/grpc+json",
     unaryType: "application/grpc+json",
   },
+  {
+    name: "WebSocket",
+    protocol: "connect",
+    form: "binary",
+    isSocket: true,
+    streamType: "application/connect+proto",
+    unaryType: "application/proto",
+  },
+  {
+    name: "WebSocket JSON",
+    protocol: "connect",
+    form: "json",
+    isSocket: true,
+    streamType: "application/connect+json",
+    unaryType: "application/json",
+  },
 ];
+
+/** Whether a call of this method goes over a WebSocket. */
+export const isBySocket = ({ isSocket }: Way, method: Method) => isSocket === true && method === "collaborativeSession";
 
 export function wayOf(name: string): Way {
   const way = ways.find((one) => one.name === name);
@@ -134,8 +156,9 @@ export function openConnection({ url, grpcUrl }: Entrances, way: Way) {
   const connection = http2.connect(way.protocol === "grpc" ? grpcUrl : url);
   connection.on("error", () => undefined);
   return {
-    call: ({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> =>
-      new Promise((resolve, reject) => {
+    call: async ({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> => {
+      if (isBySocket(way, method)) return await callBySocket(url, way.form, { token, body, headers });
+      return await new Promise((resolve, reject) => {
         const stream = connection.request({
           ":method": "POST",
           ":path": pathOf(method),
@@ -165,7 +188,8 @@ export function openConnection({ url, grpcUrl }: Entrances, way: Way) {
           }
         });
         stream.end(way.base64 === undefined ? body : Buffer.from(body).toString("base64"));
-      }),
+      });
+    },
     close: () => connection.close(),
   };
 }

@@ -139,7 +139,7 @@ describe("baton join, piped", () => {
     );
   });
 
-  for (const carriage of ["bidi", "split"]) {
+  for (const carriage of ["auto", "bidi", "socket", "split"]) {
     test(`CL25 a relay that is killed and started again: ${carriage} comes back, nothing is lost or there twice`, async () => {
       const relay = await bench.relay();
       const alice = await join(relay, "--sub", "alice", "--carriage", carriage);
@@ -174,30 +174,32 @@ describe("baton join, piped", () => {
     });
   }
 
-  test("CL26 split carriage: the same session as bidi", async () => {
-    const relay = await bench.relay();
-    const alice = await join(relay, "--sub", "alice", "--carriage", "split");
-    const bob = await join(relay, "--sub", "bob");
-    alice.say({ create: { path: "a.ts", content: "from alice" } });
-    await bob.shows("a.ts", "from alice");
-    bob.say({ edit: { path: "a.ts", changes: [{ from: 10, to: 10, insert: " and bob" }] } });
-    await alice.shows("a.ts", "from alice and bob");
-    // More than one request may hold.
-    const large = "x".repeat(200_000);
-    const big = { custom: { type: "big", text: large } };
-    alice.say(big, big, big, { create: { path: "b.ts", content: large } });
-    await bob.event("custom", (line) => line.type === "big");
-    await bob.wait(() =>
-      bob.events("text").reduce((sum, line) => sum + inserted(line), 0) >= large.length ? true : undefined,
-    );
-    await bob.shows("b.ts", large);
-    alice.say({ custom: { type: "larger", text: "x".repeat(300_000) } });
-    assert.equal((await alice.event("refused")).reason, "MESSAGE_TOO_LARGE");
-    assert.equal(alice.events("reconnecting").length, 0);
-    assert.equal(await alice.leave(), 0);
-  });
+  for (const carriage of ["split", "socket"]) {
+    test(`CL26 ${carriage} carriage: the same session as bidi`, async () => {
+      const relay = await bench.relay();
+      const alice = await join(relay, "--sub", "alice", "--carriage", carriage);
+      const bob = await join(relay, "--sub", "bob");
+      alice.say({ create: { path: "a.ts", content: "from alice" } });
+      await bob.shows("a.ts", "from alice");
+      bob.say({ edit: { path: "a.ts", changes: [{ from: 10, to: 10, insert: " and bob" }] } });
+      await alice.shows("a.ts", "from alice and bob");
+      // More than one request may hold.
+      const large = "x".repeat(200_000);
+      const big = { custom: { type: "big", text: large } };
+      alice.say(big, big, big, { create: { path: "b.ts", content: large } });
+      await bob.event("custom", (line) => line.type === "big");
+      await bob.wait(() =>
+        bob.events("text").reduce((sum, line) => sum + inserted(line), 0) >= large.length ? true : undefined,
+      );
+      await bob.shows("b.ts", large);
+      alice.say({ custom: { type: "larger", text: "x".repeat(300_000) } });
+      assert.equal((await alice.event("refused")).reason, "MESSAGE_TOO_LARGE");
+      assert.equal(alice.events("reconnecting").length, 0);
+      assert.equal(await alice.leave(), 0);
+    });
+  }
 
-  for (const carriage of ["bidi", "split"]) {
+  for (const carriage of ["auto", "bidi", "socket", "split"]) {
     test(`CL27 a token of two seconds is renewed by itself under the stream: ${carriage}`, async () => {
       const relay = await bench.relay({ BATON_LIMIT_TOKEN_SKEW_MS: "1" });
       const alice = await join(relay, "--sub", "alice", "--ttl", "2s", "--carriage", carriage);
@@ -239,7 +241,7 @@ describe("baton join, piped", () => {
     const elsewhere = bench.baton(["join", "demo", "--url", relay.url, "--token", token.stdout.trim()]);
     assert.match(await ended(elsewhere), /^the token does not allow the session demo/);
     await relay.kill();
-    for (const carriage of ["bidi", "split"]) {
+    for (const carriage of ["auto", "bidi", "socket", "split"]) {
       const nowhere = relay.baton(["join", "demo", "--sub", "alice", "--carriage", carriage]);
       assert.match(await ended(nowhere), new RegExp(`^cannot reach a relay at ${relay.url} .*is it started`));
     }

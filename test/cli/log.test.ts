@@ -62,7 +62,7 @@ describe("baton log", () => {
     assert.deepEqual(seqs(late), count(3, 8));
   });
 
-  for (const carriage of ["bidi", "split"]) {
+  for (const carriage of ["bidi", "socket", "split"]) {
     test(`CL35 --follow over a killed relay: no gap, no repeat, ${carriage}`, async () => {
       const relay = await bench.relay();
       await say(relay, 10);

@@ -6,7 +6,7 @@ import { endStreamFlag } from "@connectrpc/connect/protocol-connect";
 import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { envelope } from "../bad-input/ways.ts";
 import { RawSocket, shakeHands } from "../support/raw-socket.ts";
-import { splitFrames } from "../wire/raw.ts";
+import { splitFrames } from "../wire/frames.ts";
 import { edit, type Payload, startRelay, type TestRelay } from "./harness.ts";
 
 const listed = "https://app.example.com";

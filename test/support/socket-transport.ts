@@ -15,7 +15,7 @@ import { createMethodUrl, encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFlag, endStreamFromJson } from "@connectrpc/connect/protocol-connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { PushQueue } from "../../src/client/push-queue.ts";
-import { splitFrames } from "../wire/raw.ts";
+import { splitFrames } from "../wire/frames.ts";
 
 export type SocketForm = "binary" | "json";
 

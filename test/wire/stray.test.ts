@@ -174,6 +174,47 @@ describe("smuggled requests", () => {
   }
 });
 
+describe("an answer that goes before its request has come whole", () => {
+  const head = `POST ${sessionPath} HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\n`;
+  /** A connection on which that was answered, before anything of the request's body was sent. */
+  async function answerEarly() {
+    const socket = net.connect(harness.port, "127.0.0.1");
+    let said = "";
+    socket.on("data", (chunk) => {
+      said += chunk.toString("latin1");
+    });
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    socket.on("error", () => undefined);
+    socket.write(head);
+    const answers = () => said.match(/HTTP\/1.1 415 /g)?.length ?? 0;
+    const answered = async (count: number) => {
+      while (answers() < count && !socket.destroyed) await new Promise((resolve) => setTimeout(resolve, 5));
+      return answers();
+    };
+    assert.equal(await answered(1), 1);
+    return { socket, closed, answered };
+  }
+
+  test("LS14 the rest may come later, and the next request behind it", async () => {
+    const { socket, answered } = await answerEarly();
+    socket.write(`he`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let count = 2; count <= 13; count++) {
+      socket.write(`${count === 2 ? "llo" : "hello"}${head}`);
+      assert.equal(await answered(count), count);
+    }
+    socket.destroy();
+    await assertServes(harness);
+  });
+
+  test("LS14 where the rest does not come, the connection is closed", async () => {
+    const { socket, closed } = await answerEarly();
+    socket.write("he");
+    await closed;
+    await assertServes(harness);
+  });
+});
+
 describe("something else", () => {
   const closed: Record<string, Uint8Array | string> = {
     "a TLS hello": Uint8Array.from([0x16, 3, 1, 0, 4, 1, 0, 0, 0]),

@@ -7,7 +7,7 @@ export const renewEpochScript = sessionScript(
   `
 if session.epoch and session.epoch == ARGV[6] then
   set({epoch = ARGV[7]})
-  ring()
+  ring('')
 end
 return answer('renewed')
 `,
@@ -20,7 +20,7 @@ export const deleteScript = sessionScript(
 if session.epoch and ARGV[7] ~= '' and tonumber(session.active) >= tonumber(ARGV[7]) then return answer('kept') end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZREM', KEYS[4], ARGV[6])
-ring()
+ring('')
 return answer('deleted')
 `,
 );

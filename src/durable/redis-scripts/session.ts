@@ -24,7 +24,7 @@ local function set(values)
   end
   redis.call('HSET', KEYS[1], unpack(flat))
 end
-local function ring() redis.call('PUBLISH', ARGV[5], '1') end
+local function ring(head) redis.call('PUBLISH', ARGV[5], head) end
 local function answer(kind, ...)
   local state = {}
   if session.epoch then for i, name in ipairs(names) do state[i] = session[name] end end
@@ -36,7 +36,7 @@ local function reaches(seq, checksum)
 end
 if session.epoch and session.epoch == ARGV[1] and not reaches(tonumber(ARGV[2]), ARGV[3]) then
   set({epoch = ARGV[4]})
-  ring()
+  ring('')
 end
 `;
 

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Text } from "@codemirror/state";
+import type { Fault, SessionMessage } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { SessionClient } from "../../../src/session/client/client.ts";
 import type { ClientEffect, ClientEvent } from "../../../src/session/client/effects.ts";
+import type { Reason } from "../../../src/session/reasons.ts";
 import { changeSet, emptyText, lineBreak } from "../../../src/session/text.ts";
-import type { ModelStream, Random, RelayModel } from "./relay-model.ts";
+import type { Random } from "./relay-model.ts";
 
 /** Characters that no other edit of the run inserts, each a surrogate pair: so that each can be followed. */
 export class Marks {
@@ -21,14 +23,33 @@ export class Marks {
 
 const paths = ["a.ts", "b.ts", "c.ts"];
 
+/** A stream as its client has it: messages on their way, which may be cut anywhere. */
+export interface NetworkStream {
+  readonly up: Uint8Array[];
+  readonly down: Uint8Array[];
+  /** What the relay ended it with. */
+  readonly ended: Reason | undefined;
+  /** The client no longer listens. */
+  gone: boolean;
+}
+
+/** What a participant knows of the relay, or of several, and of the network before them. */
+export interface Network<S extends NetworkStream> {
+  readonly nowMs: number;
+  readonly streams: Set<S>;
+  readonly log: readonly { readonly message: SessionMessage }[];
+  open(userId: string): S;
+  faultOf(reason: Reason): Fault;
+}
+
 /** A user with a machine, an editor that knows only what the machine tells, and a stream that may break. */
-export class Participant {
+export class Participant<S extends NetworkStream> {
   readonly client: SessionClient;
-  readonly #relay: RelayModel;
+  readonly #relay: Network<S>;
   readonly #random: Random;
   readonly #marks: Marks;
   readonly userId: string;
-  stream: ModelStream | undefined;
+  stream: S | undefined;
   /** The application's own copy of what is displayed. */
   readonly editor = new Map<string, Text>();
   readonly events: ClientEvent[] = [];
@@ -42,7 +63,7 @@ export class Participant {
   #customs = 0;
   #renewals = 0;
 
-  constructor(name: string, relay: RelayModel, random: Random, marks: Marks, insertUnits?: number) {
+  constructor(name: string, relay: Network<S>, random: Random, marks: Marks, insertUnits?: number) {
     this.userId = name;
     this.#relay = relay;
     this.#random = random;

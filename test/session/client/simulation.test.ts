@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { textContent } from "../../../src/session/text.ts";
 import { Marks, Participant } from "./participant.ts";
-import { fold, type Random, RelayModel, randomMishaps } from "./relay-model.ts";
+import { fold, type ModelStream, type Random, RelayModel, randomMishaps } from "./relay-model.ts";
 
 /** mulberry32 (public domain): a run is its seed. */
 function createRandom(seed: number): Random {
@@ -74,7 +74,7 @@ function simulate(seed: number, weather: Weather): Outcome {
 }
 
 /** Everybody connects, nothing breaks any more, until nothing moves. */
-function settle(relay: RelayModel, people: readonly Participant[]): void {
+function settle(relay: RelayModel, people: readonly Participant<ModelStream>[]): void {
   relay.mishap = () => undefined;
   for (let round = 0; round < 10_000; round++) {
     let moved = false;
@@ -96,7 +96,7 @@ function settle(relay: RelayModel, people: readonly Participant[]): void {
 
 function checkAtRest(
   relay: RelayModel,
-  people: readonly Participant[],
+  people: readonly Participant<ModelStream>[],
   weather: Weather,
   lostMarks: ReadonlySet<string>,
 ): void {
@@ -129,7 +129,7 @@ function byId<T extends { readonly id: string }>(items: Iterable<T>): T[] {
 /** Nothing twice; and where nothing could go, nothing lost. */
 function checkMarks(
   relay: RelayModel,
-  people: readonly Participant[],
+  people: readonly Participant<ModelStream>[],
   weather: Weather,
   lostMarks: ReadonlySet<string>,
 ): void {
