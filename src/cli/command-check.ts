@@ -1,11 +1,11 @@
 import process from "node:process";
 import { Command } from "commander";
+import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
 import { engineOf } from "../runtime/open-log.ts";
 import { runtimeName } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import { describeOnline } from "./check-online.ts";
 import { type Config, requireConfig } from "./config.ts";
-import { limitNames, limitVariable } from "./limit-settings.ts";
 import { defaultRedisPrefix } from "./log-settings.ts";
 import { withExample } from "./options.ts";
 import { readTracing, requireSdk } from "./tracing.ts";

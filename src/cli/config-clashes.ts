@@ -1,8 +1,8 @@
+import { findLimitFaults, limitVariable } from "../runtime/limit-settings.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
 import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
-import { findLimitFaults, limitVariable } from "./limit-settings.ts";
 import { storeVariables } from "./log-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";
 

@@ -1,12 +1,12 @@
 import { z } from "zod";
+import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
+import { originsSchema } from "../runtime/origins.ts";
 import { runtimeNames } from "../runtime/this-runtime.ts";
 import { defaultLimits } from "../session/limits.ts";
 import { defaultDataDir } from "./data-folder.ts";
 import { isHost } from "./hosts.ts";
 import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
-import { limitNames, limitVariable } from "./limit-settings.ts";
 import { redisPrefixSchema, storeSchema } from "./log-settings.ts";
-import { originsSchema } from "./origins.ts";
 import { certificateSchema, tlsKeySchema } from "./tls-settings.ts";
 
 export const logEngines = ["sqlite", "memory", "redis", "upstash"] as const;

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
 import type { LogChoice } from "../runtime/open-log.ts";
 import type { TlsIdentity } from "../runtime/server.ts";
 import type { Limits } from "../session/limits.ts";
@@ -7,7 +8,6 @@ import { type ConfigFault, describeFaults, findUnknown } from "./config-faults.t
 import { configSchema, logEngines, type Settings, variableNames } from "./config-schema.ts";
 import { ConfigurationError } from "./configuration-error.ts";
 import type { KeySetting } from "./key-settings.ts";
-import { limitNames, limitVariable } from "./limit-settings.ts";
 import { storeVariables, toLogChoice } from "./log-settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -6,7 +6,7 @@ import { after, describe, test } from "node:test";
 import { type Config, type ConfigFlags, type Environment, readConfig } from "../../src/cli/config.ts";
 import { describeFaults } from "../../src/cli/config-faults.ts";
 import { variableNames } from "../../src/cli/config-schema.ts";
-import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
+import { limitNames, limitVariable } from "../../src/runtime/limit-settings.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { certificate } from "../auth/issuer.ts";
 import { createBench } from "./run-baton.ts";

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { variableNames } from "../../src/cli/config-schema.ts";
-import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
 import { createProgram } from "../../src/cli/program.ts";
+import { limitNames, limitVariable } from "../../src/runtime/limit-settings.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { repository } from "./run-baton.ts";
 

@@ -1,4 +1,6 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
+import { PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import { clientKey } from "../../session/state.ts";
 import { assembleRelay } from "../assemble-relay.ts";
@@ -11,7 +13,7 @@ import type { Room } from "../room.ts";
 import { Users } from "../users.ts";
 import { decodeHop, encodeHop, type HopUp } from "./hop.ts";
 import { vouchedTokens } from "./hop-principal.ts";
-import { decodeCall, encodeRefusal, encodeResponse } from "./hop-publish.ts";
+import { decodeCall } from "./hop-publish.ts";
 import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
 import { HostOutlet } from "./host-outlet.ts";
 import type { HostLink, HostPlatform } from "./host-platform.ts";
@@ -79,15 +81,19 @@ export class SessionHost {
     for (const stream of this.#streams.values()) stream.note();
   }
 
-  /** A `Publish` (`hop-publish.ts`), and its answer. */
-  async publish(call: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  /** A `Publish` (`hop-publish.ts`), and its encoded response. Rejects with a `BatonError`. */
+  async publish(call: Uint8Array): Promise<Uint8Array> {
     const relay = await this.#relay;
     const { request, principal, trace } = decodeCall(call);
     try {
-      return encodeResponse(await publishAs(relay, request, principal, trace && { ...trace }));
+      return toBinary(PublishResponseSchema, await publishAs(relay, request, principal, trace && { ...trace }));
     } catch (error) {
-      if (!(error instanceof BatonError)) logger.error("a call failed", { session: request.sessionId });
-      return encodeRefusal(error instanceof BatonError ? error : new BatonError("INTERNAL"));
+      if (error instanceof BatonError) throw error;
+      logger.error("a call failed", {
+        session: request.sessionId,
+        error: error instanceof Error ? error.name : "unknown",
+      });
+      throw new BatonError("INTERNAL", undefined, { cause: error });
     } finally {
       this.#room = relay.rooms.present(request.sessionId) ?? this.#room;
       await this.#rest(relay, undefined, "same people");
