@@ -13,7 +13,9 @@ const operating = readFileSync(join(repository, "docs/operate.md"), "utf8");
 
 describe("the docs", () => {
   test("CF12 name every setting, and no other", () => {
-    const documented = [...`${readme}${operating}`.matchAll(/^\| `(BATON_[A-Z_]+)`/gm)].map(([, name]) => name);
+    const documented = [...`${readme}${operating}`.matchAll(/^\| `((?:BATON|REDIS|UPSTASH)_[A-Z_]+)`/gm)].map(
+      ([, name]) => name,
+    );
     assert.deepEqual(documented.sort(), [...variableNames].sort());
   });
 

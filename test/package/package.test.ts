@@ -47,8 +47,9 @@ describe("the package", () => {
   });
 
   test("PK1 has all of the sources, each with its declarations, and names no file that is not there", () => {
-    const sources = readdirSync(join(repository, "src"), { recursive: true, encoding: "utf8" }).filter((name) =>
-      name.endsWith(".ts"),
+    // What runs on Workers is bundled from the repository, with its wrangler.toml.
+    const sources = readdirSync(join(repository, "src"), { recursive: true, encoding: "utf8" }).filter(
+      (name) => name.endsWith(".ts") && !name.startsWith("runtime/worker"),
     );
     assert.ok(sources.length > 100);
     for (const source of sources) {
