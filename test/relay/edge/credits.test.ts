@@ -55,6 +55,8 @@ describe("a link's credits", () => {
 
   test("EG13 no more is on its way to a gateway than its window, and nothing of the rest is lost", async () => {
     const slow = await reader("slow");
+    // Who tells of more than was sent gains nothing by it.
+    slow.link.send(encodeHop({ kind: "took", bytes: 100 * windowBytes }));
     const alice = await edge.join({ as: "alice", session: "slow" });
     await alice.take("welcome");
     const data = new Uint8Array(32 * 1024);
@@ -131,6 +133,9 @@ describe("a WebSocket that does not tell whether its client keeps up", () => {
       const records = () => slow.received.filter(({ payload }) => payload.case === "custom").length;
       const before = records();
       assert.ok(before > 5 && before * data.length <= windowBytes + pieceBytes, `${before} records`);
+      slow.send({ case: "heartbeat", value: { echo: 1n } });
+      await pause(50);
+      assert.equal(records(), before);
       for (let answered = 0; records() < count; ) {
         const asked = slow.received.filter(({ payload }) => payload.case === "heartbeat").length;
         assert.ok(asked > answered, `${records()} records, ${asked} questions`);

@@ -165,6 +165,13 @@ describe("a session behind gateways", () => {
     assert.equal((await edge().log.describe("young-still"))?.head, 1);
   });
 
+  test("EG12 whoever may not enter wakes no object", async () => {
+    const before = edge().objects.events;
+    const mallory = await edge().join({ session: "theirs", token: await edge().token({ sessions: ["mine"] }) });
+    assert.equal((await mallory.ended).fault?.reason, "SESSION_FORBIDDEN");
+    assert.equal(edge().objects.events, before);
+  });
+
   test("EG7 the newer stream of a client ends the older one, on whichever gateways they are", async () => {
     const older = await edge().join({ as: "alice", session: "twice", clientId: "a" });
     await older.take("welcome");
@@ -256,6 +263,42 @@ describe("tokens at a gateway", () => {
     assert.equal((await alice.ended).fault?.reason, "TOKEN_REVOKED");
   });
 
+  test("EG10 the token in force counts: one that a stream was rotated to may be revoked", async () => {
+    const sessions = ["rotated"];
+    const alice = await edge().join({ session: "rotated", token: await edge().token({ sessions }) });
+    await alice.take("welcome");
+    const token = await edge().token({ sessions, tokenId: "t2" });
+    alice.send({ case: "tokenRotation", value: { token } });
+    await alice.take("tokenStatus");
+    await edge().log.revoke({ kind: "token", tokenId: "t2" });
+    edge().advance(2_100);
+    assert.equal((await alice.ended).fault?.reason, "TOKEN_REVOKED");
+  });
+
+  test("EG9 a rotation by Publish is verified by the gateway too", async () => {
+    const token = await edge().token({ sub: "carol", sessions: ["by-publish"] });
+    const headers = { authorization: `Bearer ${token}` };
+    const rotate = (next: string) => [{ payload: { case: "tokenRotation", value: { token: next } } as const }];
+    const states = [];
+    for (const next of [await edge().token({ sub: "carol", sessions: ["by-publish"] }), "nonsense"]) {
+      const request = { sessionId: "by-publish", clientId: "c", messages: rotate(next) };
+      const { replies } = await edge().client().publish(request, { headers });
+      for (const { payload } of replies) if (payload.case === "tokenStatus") states.push(payload.value.state);
+    }
+    assert.deepEqual(states, [TokenState.ACCEPTED, TokenState.REJECTED]);
+  });
+
+  test("EG12 a Publish stops where its messages come too fast", async () => {
+    const token = await edge().token({ sub: "dave", sessions: ["fast-publish"] });
+    const headers = { authorization: `Bearer ${token}` };
+    const messages = Array.from({ length: 130 }, (_, index) => ({ clientSeq: BigInt(index + 1), payload: custom }));
+    const request = { sessionId: "fast-publish", clientId: "d", messages };
+    const { replies } = await edge().client().publish(request, { headers });
+    const last = replies.at(-1)?.payload;
+    assert.equal(last?.case === "fault" && last.value.reason, "RATE_LIMITED");
+    assert.ok(replies.length > 50 && replies.slice(0, -1).every(({ payload }) => payload.case === "ack"));
+  });
+
   test("EG10 an operator disconnects streams wherever they are", async () => {
     const admin = await edge().token({ sub: "op", sessions: ["*"], scope: "session:admin" });
     const alice = await edge().join({ session: "cut" });
@@ -288,6 +331,20 @@ describe("tokens at a gateway", () => {
     await alice.takeMessage("heartbeat", ({ payload }) => payload.case === "heartbeat" && payload.value.sentAt > 9n);
     await alice.takeMessage("heartbeat", ({ payload }) => payload.case === "heartbeat" && payload.value.echo === 0n);
     assert.equal(edge().objects.events, before);
+    // What was received is told to the object once.
+    alice.send(custom, { clientSeq: 1n });
+    await alice.take("ack");
+    await pause(50);
+    const told = edge().objects.events;
+    for (let n = 11; n <= 13; n++) {
+      alice.send({ case: "heartbeat", value: { sentAt: BigInt(n), receivedSeq: 1n } });
+      await alice.takeMessage(
+        "heartbeat",
+        ({ payload }) => payload.case === "heartbeat" && payload.value.echo === BigInt(n),
+      );
+    }
+    await pause(50);
+    assert.equal(edge().objects.events, told + 1);
     alice.send({ case: "heartbeat", value: { receivedSeq: 77n } });
     assert.equal((await alice.take("fault")).reason, "HEARTBEAT_INVALID");
     alice.cut();
@@ -312,6 +369,19 @@ describe("tokens at a gateway", () => {
 describe("a token's end at a gateway", () => {
   // Nobody is silent for as long as a token lives.
   const edge = useEdge({ limits: { heartbeatMs: 600_000 } });
+
+  test("EG9 each token's coming end is told", async () => {
+    const token = () => edge().token({ sessions: ["expiring"], ttlSeconds: 100 });
+    const alice = await edge().join({ session: "expiring", token: await token() });
+    await alice.take("welcome");
+    for (let round = 0; round < 2; round++) {
+      edge().advance(75_000);
+      assert.equal((await alice.take("tokenStatus")).state, TokenState.EXPIRING);
+      alice.send({ case: "tokenRotation", value: { token: await token() } });
+      assert.equal((await alice.take("tokenStatus")).state, TokenState.ACCEPTED);
+    }
+    alice.cut();
+  });
 
   test("EG9 a stream lives on the rotated token, and ends with it", async () => {
     const alice = await edge().join({
