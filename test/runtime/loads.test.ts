@@ -9,7 +9,7 @@ const src = resolve(import.meta.dirname, "../../src");
 /** What speaks to one runtime alone, and is loaded by what chose it. */
 const ofBun = ["durable/driver-bun.ts"];
 /** The programs: loading one runs it. */
-const programs = ["cli/main.ts", "cli/bench/relay-process.ts"];
+const programs = ["cli/main.ts", "cli/deploy.ts", "cli/bench/relay-process.ts"];
 
 describe("the sources", () => {
   test("NR4 load on this runtime as they are, but for what speaks to the other one", async () => {
