@@ -1,5 +1,7 @@
+import process from "node:process";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createDenoBodies } from "./deno-body.ts";
+import { assertCarriesStreams } from "./deno-version.ts";
 import { headerListBytes } from "./header-bytes.ts";
 import { type RunningServer, type ServeOptions, startErrorFrom, urlOf } from "./server.ts";
 
@@ -23,6 +25,7 @@ declare const Deno: {
 
 /** HTTP/1.1 and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
 export function serveDeno(options: ServeOptions): RunningServer {
+  assertCarriesStreams(process.versions.deno ?? "");
   const { host, port, tls } = options;
   const bodies = createDenoBodies();
   const server = listen(options, { openBody: bodies.openBody });

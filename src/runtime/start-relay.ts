@@ -14,7 +14,7 @@ import { serveNode } from "./node-http2.ts";
 import { databasePath, type LogChoice, openLog } from "./open-log.ts";
 import { processMetrics } from "./process-metrics.ts";
 import type { FetchHandler, RunningServer, TlsIdentity } from "./server.ts";
-import { runtimeTitle, serve } from "./this-runtime.ts";
+import { carriesNativeGrpc, runtimeTitle, serve } from "./this-runtime.ts";
 import { readVersion } from "./version.ts";
 
 const logger = getLogger(["baton", "relay"]);
@@ -24,7 +24,7 @@ export interface RelayConfig {
   readonly host: string;
   /** Of Connect and gRPC-Web. 0: any free one. */
   readonly port: number;
-  /** Of native gRPC. 0: any free one; left out: it is not served there. On Node `port` serves it too. */
+  /** Of native gRPC. 0: any free one; left out: it is not served there. On Node `port` serves it too, on Deno neither does. */
   readonly grpcPort?: number | undefined;
   /** Of both ports; left out: cleartext. */
   readonly tls?: TlsIdentity | undefined;
@@ -93,7 +93,10 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
     const fetch: FetchHandler = (request, bindings) => app.fetch(request, bindings);
     const server = await serve({ host, port, tls, limits, fetch });
     servers.push(server);
-    const grpc = grpcPort === undefined ? undefined : await serveNode({ host, port: grpcPort, tls, limits, fetch });
+    const grpc =
+      grpcPort === undefined || !carriesNativeGrpc
+        ? undefined
+        : await serveNode({ host, port: grpcPort, tls, limits, fetch });
     if (grpc !== undefined) servers.push(grpc);
     readiness.become("ready");
     logger.info("listening", { url: server.url, grpcUrl: grpc?.url, runtime: runtimeTitle });

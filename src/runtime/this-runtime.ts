@@ -1,6 +1,5 @@
 import process from "node:process";
 import { assertNever } from "../session/reasons.ts";
-import { assertCarriesStreams, isOnDeploy } from "./deno-version.ts";
 import type { RunningServer, ServeOptions } from "./server.ts";
 
 export const runtimeNames = ["bun", "node", "deno"] as const;
@@ -19,18 +18,21 @@ export const runtimeName: RuntimeName =
 export const runtimeTitle = `${titles[runtimeName]} ${process.versions[runtimeName]}`;
 
 /**
- * Listens with what the runtime carries streams best with, for HTTP/1.1 and HTTP/2 on one port. On Deno that is Node's
- * modules (docs/decisions/0005-listener-on-deno.md), except on Deno Deploy, which sends its requests to `Deno.serve` alone.
- * Rejects with a `StartError` where it cannot listen.
+ * Whether native gRPC can be served beside. On Deno 2.9.6 it cannot: its `node:http2` was seen to abort the process, with
+ * all its sessions (docs/decisions/0008-deno-without-node-http2.md).
+ */
+export const carriesNativeGrpc = runtimeName !== "deno";
+
+/**
+ * Listens with what the runtime carries streams best with, for HTTP/1.1 and HTTP/2 on one port. Rejects with a
+ * `StartError` where it cannot listen.
  */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
   switch (runtimeName) {
     case "bun":
       return (await import("./bun.ts")).serveBun(options);
     case "deno":
-      assertCarriesStreams(process.versions.deno ?? "");
-      if (isOnDeploy) return (await import("./deno.ts")).serveDeno(options);
-      return await (await import("./node-http2.ts")).serveNode(options);
+      return (await import("./deno.ts")).serveDeno(options);
     case "node":
       return await (await import("./node-http2.ts")).serveNode(options);
     default:

@@ -31,7 +31,6 @@ const runs: Record<string, Suites> = {
     args: ["--test", "--test-timeout=60000", "--test-reporter=tap"],
     passed: /^# pass (\d+)$/m,
   },
-  "node:http2 on Deno": onDeno,
   // It keeps none of the limits of a connection: what holds there is how bodies go, and end.
   "Deno.serve": { ...onDeno, listener: "Deno.serve", only: /(bodies|grpc|listen|tls|vanish)\.test\.ts$/, atLeast: 60 },
 };

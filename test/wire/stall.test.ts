@@ -18,7 +18,6 @@ const stalls: Readonly<Record<string, boolean>> = {
   // https://github.com/oven-sh/bun/issues/43422, seen on Bun 1.4.5.
   "node:http2 on Bun": true,
   "node:http2 on Node": false,
-  "node:http2 on Deno": false,
 };
 
 let harness: Harness;
