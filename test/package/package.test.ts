@@ -125,7 +125,9 @@ describe("the package", () => {
     );
   });
 
-  for (const [name, path] of Object.entries(runtimes)) {
+  // Deno runs it in a clone alone: there its program is installed beside.
+  for (const name of ["bun", "node"] as const) {
+    const path = runtimes[name];
     test(`PK4 the program starts a relay, edits in it and mounts another, on ${name}`, () => {
       rmSync(join(project.folder, "baton.sqlite"), { force: true });
       const { status, stdout, stderr } = run(path, [join(project.folder, "nodenext/out/embed.js")]);
