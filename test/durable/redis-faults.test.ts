@@ -228,6 +228,39 @@ describeWithRedis("the log on a Redis that fails", () => {
     await rejectsWith(log.latestSnapshot("s"), "LOG_DAMAGED");
   });
 
+  test("RL9 a state that is behind its own records is LOG_DAMAGED", async () => {
+    const log = await bench.open();
+    for (let i = 0; i < 3; i++) await fill(log, "s", 1);
+    await bench.command("HSET", "{baton:}session:s", "head", "1");
+    const other = await bench.open();
+    const claim = await other.claim("s", alice, "e");
+    const writers = [writerOf(alice, claim, 4)];
+    const batch = { epoch: claim.epoch, expectedHead: 1, records: recordsAfter(1, 1), writers };
+    await rejectsWith(other.append("s", batch), "LOG_DAMAGED");
+  });
+
+  test("RL9 a read that ends exactly at its bound misses nothing", async () => {
+    const log = await bench.open();
+    const claim = await log.claim("s", alice, "e");
+    for (let head = 0; head < 4; head++) {
+      const records = [{ seq: head + 1, frame: new Uint8Array(head === 0 ? 0 : 100), payloadHash: 0 }];
+      await log.append("s", { epoch: "e", expectedHead: head, records, writers: [writerOf(alice, claim, head + 1)] });
+    }
+    assert.equal((await log.read("s", 1, everything, 200)).length, 3);
+  });
+
+  test("RL2 a server that has become a replica is left, for reading too, until there is a primary", async () => {
+    const log = await bench.open();
+    const claim = await fill(log, "s", 1);
+    await bench.command("REPLICAOF", "127.0.0.1", "1");
+    const writers = [writerOf(alice, claim, 2)];
+    const batch = { epoch: claim.epoch, expectedHead: 1, records: recordsAfter(1, 1), writers };
+    await rejectsWith(log.append("s", batch), "LOG_UNAVAILABLE");
+    await rejectsWith(log.describe("s"), "LOG_UNAVAILABLE");
+    await bench.command("REPLICAOF", "NO", "ONE");
+    assert.deepEqual(await patiently(() => log.append("s", batch)), { kind: "appended" });
+  });
+
   test("RL10 whatever text an id has, it is a name and nothing else", async () => {
     const log = await bench.open();
     const ids = [
