@@ -44,7 +44,10 @@ export function createH1Server(limits: ConnectionLimits, fetch: FetchHandler): C
     void serveExchange(createExchange(request, response), fetch);
   });
   const acceptSocket = createNodeSockets(messageBytes);
-  if (acceptSocket !== undefined) {
+  if (acceptSocket === undefined) {
+    // Without this Bun cuts the connection off.
+    server.on("upgrade", (_, socket: Socket) => void socket.end(noSocketAnswer));
+  } else {
     server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
       clearTimeout(quiet.get(socket)?.timer);
       const response = new ServerResponse(request);
@@ -75,6 +78,9 @@ export function createH1Server(limits: ConnectionLimits, fetch: FetchHandler): C
     },
   };
 }
+
+const noSocket = "this listener serves no WebSocket; the relay's main port does";
+const noSocketAnswer = `HTTP/1.1 501 Not Implemented\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${noSocket.length}\r\n\r\n${noSocket}`;
 
 /** Another upgrade, such as curl's to HTTP/2, is none that has to be taken. */
 const asksForSocket = ({ method = "", headers }: IncomingMessage) =>
