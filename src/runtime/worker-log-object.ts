@@ -44,8 +44,8 @@ export abstract class SessionLogObject<Env = unknown> extends DurableObject<Env>
     return answer(() => this.log.append(sessionId, batch));
   }
 
-  read(sessionId: string, from: number, to: number, maxBytes: number) {
-    return answer(() => this.log.read(sessionId, from, to, maxBytes));
+  read(sessionId: string, from: number, to: number, maxBytes: number, epoch?: string) {
+    return answer(() => this.log.read(sessionId, from, to, maxBytes, epoch));
   }
 
   putSnapshot(sessionId: string, epoch: string, snapshot: StoredSnapshot) {
