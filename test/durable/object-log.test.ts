@@ -171,7 +171,7 @@ describe("an object's log and its bounds", () => {
     try {
       const { log } = openObjects({ maxBytes: 1_000_000 });
       for (let i = 0; i < 14; i++) await appendSizes(log, [50_000]);
-      assert.deepEqual(said, []);
+      assert.ok(said.length < 1);
       for (let i = 0; i < 6; i++) await appendSizes(log, [20_000]);
       const used = Number(said[0]?.bytes);
       assert.deepEqual(said, [{ session: "s", bytes: used, maxBytes: 1_000_000 }]);
