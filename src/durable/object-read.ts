@@ -28,8 +28,7 @@ export function* readRecords(
       previous = record.checksum;
       if (record.seq < next) continue;
       // Before it is given out: what is missing behind the last record must not pass for the end.
-      const isSound = record.seq <= lastSeq && (record.seq !== head || record.checksum === headChecksum);
-      if (!isSound) throw new BatonError("LOG_DAMAGED");
+      if (record.seq === head && record.checksum !== headChecksum) throw new BatonError("LOG_DAMAGED");
       yield record;
       next = record.seq + 1;
     }

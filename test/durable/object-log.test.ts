@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
+import { configure, type LogRecord as LogLine, reset } from "@logtape/logtape";
 import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
 import { rowBytes } from "../../src/durable/object-append.ts";
+import { createObjectLog } from "../../src/durable/object-log.ts";
 import { maxRowBytes } from "../../src/durable/object-storage.ts";
 import type { ClientKey, LogRecord, SessionLog } from "../../src/durable/session-log.ts";
 import { integerOf } from "../../src/durable/sqlite-driver.ts";
@@ -156,6 +158,29 @@ describe("an object's log and its bounds", () => {
     assert.equal(await log.delete("s"), epochOf("s"));
   });
 
+  test("DB6 an object that nears its bound says so at 80 %, once", async () => {
+    const said: LogLine["properties"][] = [];
+    await configure({
+      sinks: { said: ({ properties }) => void said.push(properties) },
+      loggers: [
+        { category: ["baton", "log"], sinks: ["said"], lowestLevel: "warning" },
+        { category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" },
+      ],
+      reset: true,
+    });
+    try {
+      const { log } = openObjects({ maxBytes: 1_000_000 });
+      for (let i = 0; i < 14; i++) await appendSizes(log, [50_000]);
+      assert.ok(said.length < 1);
+      for (let i = 0; i < 6; i++) await appendSizes(log, [20_000]);
+      const used = Number(said[0]?.bytes);
+      assert.deepEqual(said, [{ session: "s", bytes: used, maxBytes: 1_000_000 }]);
+      assert.ok(used >= 800_000 && used < 900_000, String(used));
+    } finally {
+      await reset();
+    }
+  });
+
   test("DB6 a write that the platform refuses for lack of space is LOG_FULL, and leaves the log as it was", async () => {
     const faulty = createFaultyDriver();
     const { log } = openObjects({}, faulty);
@@ -218,6 +243,7 @@ describe("damage in an object's log", () => {
   for (const [what, statement] of [
     ["records of the last row", `UPDATE records SET records = substr(records, 1, 90) || X'00' WHERE ${lastRow}`],
     ["a last row that ends too early", `UPDATE records SET records = substr(records, 1, 200) WHERE ${lastRow}`],
+    ["a last row that tells another end", `UPDATE records SET last_seq = last_seq - 1 WHERE ${lastRow}`],
     ["the numbers of writers", `UPDATE records SET writers = writers || '1' WHERE ${lastRow}`],
     ["a log without its rows", "DELETE FROM records; UPDATE session SET first = 7"],
   ] as const) {
@@ -297,6 +323,53 @@ describe("clients of an object's log", () => {
     assert.ok((await log.claim("s", alice, "e")).generation > old.generation);
   });
 
+  test("DB9 the number of a client that wrote last long ago is not lost while others come and go", async () => {
+    let nowMs = 1_000_000_000;
+    const objects = openObjects({ now: () => nowMs, clientTtlMs: 100_000 });
+    const { log } = objects;
+    await fill(log, "s", 3);
+    nowMs += 90_000;
+    await fill(log, "s", 2);
+    const { lastActivityMs } = (await log.describe("s")) ?? {};
+    nowMs += 90_000;
+    for (const clientId of ["a", "b"]) await log.claim("s", { userId: "guest", clientId }, "unused");
+    objects.evict();
+    assert.equal(lastActivityMs, 1_000_090_000);
+    assert.equal((await log.claim("s", alice, "unused")).lastClientSeq, 5);
+  });
+
+  test("DB9 an append is an activity, also for the next instance", async () => {
+    let nowMs = 1_000_000_000;
+    const objects = openObjects({ now: () => nowMs });
+    const claim = await fill(objects.log, "s", 1);
+    nowMs += 7_000;
+    const batch = {
+      epoch: claim.epoch,
+      expectedHead: 1,
+      records: recordsAfter(1, 1),
+      writers: [writerOf(alice, claim, 2)],
+    };
+    await objects.log.append("s", batch);
+    objects.evict();
+    assert.equal((await objects.log.describe("s"))?.lastActivityMs, nowMs);
+    assert.equal(await objects.log.delete("s", nowMs), "");
+    assert.equal(await objects.log.delete("s", nowMs + 1), claim.epoch);
+  });
+
+  test("DB9 clients of a session that begins anew are new, and what they write outlives the instance", async () => {
+    const objects = openObjects();
+    const { log } = objects;
+    await fill(log, "s", 1);
+    await fill(log, "s", 1, bob);
+    await log.delete("s");
+    await log.claim("s", alice, "anew");
+    const claim = await log.claim("s", bob, "unused");
+    objects.evict();
+    const writers = [writerOf(bob, claim, 1)];
+    const batch = { epoch: "anew", expectedHead: 0, records: recordsAfter(0, 1), writers };
+    assert.deepEqual(await log.append("s", batch), { kind: "appended" });
+  });
+
   test("DB9 claims increase over a clock that stands or goes back, over instances, and over a deletion", async () => {
     let nowMs = 1_000_000_000;
     const objects = openObjects({ now: () => nowMs });
@@ -363,6 +436,43 @@ describe("an object and the directory", () => {
     assert.deepEqual(await listed(objects.log), ["s"]);
     objects.evict();
     assert.equal((await objects.log.describe("s"))?.epoch, "anew");
+  });
+
+  test("DB10 what a slow directory is told comes in its order, and of the session that is there then", async () => {
+    const objects = openObjects();
+    const told: string[] = [];
+    const listed = new Set<string>();
+    let answerDirectory = () => {};
+    const slow = (what: string, change: () => void) => async () => {
+      told.push(what);
+      await new Promise<void>((resolve) => {
+        answerDirectory = resolve;
+      });
+      change();
+    };
+    const object = createObjectLog({
+      sessionId: "s",
+      storage: objects.storage("s"),
+      directory: {
+        add: slow("add", () => void listed.add("s")),
+        remove: slow("remove", () => void listed.delete("s")),
+      },
+      shared: objects.log,
+      now: Date.now,
+    });
+    const isListed = () => objects.storage("s").db.prepare("SELECT listed FROM session").get()?.listed;
+    await object.claim("s", alice, "first");
+    await object.delete("s");
+    await object.claim("s", alice, "anew");
+    const expected = ["add", "remove", "add"];
+    for (let calls = 1; calls <= expected.length; calls++) {
+      while (told.length < calls) await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(told, expected.slice(0, calls));
+      assert.equal(isListed(), 0);
+      answerDirectory();
+    }
+    await object.settled();
+    assert.deepEqual([[...listed], isListed()], [["s"], 1]);
   });
 
   test("DB10 an object asked for another session than its own refuses", async () => {
