@@ -11,6 +11,7 @@ import * as fanout from "./fanout.ts";
 import * as idle from "./idle.ts";
 import { titleOf } from "./installed.ts";
 import * as latency from "./latency.ts";
+import * as redis from "./redis.ts";
 import * as resume from "./resume.ts";
 import { type BenchOptions, formatTable, logKinds, type Part, type Row, ratio } from "./row.ts";
 
@@ -21,6 +22,7 @@ const parts: readonly Part[] = [
   { name: "idle", summary: "memory for each quiet stream", rows: idle.rows },
   { name: "resume", summary: "coming back after 100,000 records, and joining them", rows: resume.rows },
   { name: "append", summary: "records a second into the SQLite log", rows: append.rows },
+  { name: "redis", summary: "records a second into the log on a Redis of this machine", rows: redis.rows },
   { name: "core", summary: "edits a second on one file, admission to the log", rows: core.rows },
 ];
 

@@ -3,25 +3,10 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { runtimes } from "../test/support/runtimes.ts";
 
+const flags = { bun: [], node: [], deno: ["run", "--quiet", "--allow-all"] } as const;
+
 /** Rates are raised, since the trial types a thousand times as fast as a person. */
 export const raisedLimits = { BATON_LIMIT_MESSAGES_PER_SECOND: "100000", BATON_LIMIT_MESSAGES_BURST: "100000" };
-
-/** What stands before the program's own arguments. */
-const runtimeArguments: Readonly<Record<keyof typeof runtimes, readonly string[]>> = {
-  bun: [],
-  node: [],
-  deno: [
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--no-remote",
-    "--allow-net",
-    "--allow-read",
-    "--allow-write",
-    "--allow-env",
-    "--allow-sys",
-  ],
-};
 
 /** A relay in a process of its own, on one port and one data folder for all its lives. */
 export class RelayProcess {
@@ -56,7 +41,7 @@ export class RelayProcess {
   async start(): Promise<void> {
     const main = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
     // Without the launcher, so that a kill is the relay's own.
-    this.#child = spawn(runtimes[this.#runtime], [...runtimeArguments[this.#runtime], main, "start"], {
+    this.#child = spawn(runtimes[this.#runtime], [...flags[this.#runtime], main, "start"], {
       env: this.#environment,
       stdio: ["ignore", "ignore", "pipe"],
     });

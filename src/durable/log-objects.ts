@@ -20,7 +20,13 @@ export interface SessionRpc {
   describe(sessionId: string): Promise<Answer<LogState | undefined>>;
   claim(sessionId: string, client: ClientKey, proposedEpoch: string): Promise<Answer<Claim>>;
   append(sessionId: string, batch: AppendBatch): Promise<Answer<AppendOutcome>>;
-  read(sessionId: string, from: number, to: number, maxBytes: number): Promise<Answer<readonly LogRecord[]>>;
+  read(
+    sessionId: string,
+    from: number,
+    to: number,
+    maxBytes: number,
+    epoch?: string,
+  ): Promise<Answer<readonly LogRecord[]>>;
   putSnapshot(sessionId: string, epoch: string, snapshot: StoredSnapshot): Promise<Answer<void>>;
   latestSnapshot(sessionId: string, atMost?: number): Promise<Answer<StoredSnapshot | undefined>>;
   dropSnapshot(sessionId: string, epoch: string, seq: number): Promise<Answer<void>>;
@@ -82,11 +88,11 @@ export function createObjectsLog(stubs: ObjectStubs): SessionLog {
       // A frame may be a view of a larger memory, all of which would go along.
       const records = batch.records.map((record) => ({ ...record, frame: record.frame.slice() }));
       const outcome = await ask(async () => session(id).append(id, { ...batch, records }));
-      if (outcome.kind === "appended") doorbells.ring(id);
+      if (outcome.kind === "appended") doorbells.ring(id, batch.expectedHead + batch.records.length);
       return outcome;
     },
 
-    read: (id, from, to, maxBytes) => askAgain(async () => session(id).read(id, from, to, maxBytes)),
+    read: (id, from, to, maxBytes, epoch) => askAgain(async () => session(id).read(id, from, to, maxBytes, epoch)),
     putSnapshot: (id, epoch, snapshot) => ask(async () => session(id).putSnapshot(id, epoch, snapshot)),
     latestSnapshot: (id, atMost) => askAgain(async () => session(id).latestSnapshot(id, atMost)),
     dropSnapshot: (id, epoch, seq) => ask(async () => session(id).dropSnapshot(id, epoch, seq)),

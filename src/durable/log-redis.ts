@@ -88,12 +88,13 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       return await appendBatch(sessions, sessionId, batch, now());
     },
 
-    async read(sessionId, from, to, maxBytes) {
+    async read(sessionId, from, to, maxBytes, epoch) {
       assertOpen();
       const seen = sessions.seen(sessionId);
       const limits = [to, maxBytes].map((limit) => String(Math.min(limit, Number.MAX_SAFE_INTEGER)));
       const { session, kind, rest } = await sessions.run(readScript, sessionId, [String(from), ...limits]);
       sessions.assertSound(session?.epoch);
+      if (epoch !== undefined && session?.epoch !== epoch) throw new BatonError("EPOCH_CHANGED");
       if (session === undefined || kind === "nothing" || to < from) return [];
       if (kind === "trimmed") throw new BatonError("SEQ_OUT_OF_RANGE");
       const range = { from, to: Math.min(to, session.head), maxBytes, seen };

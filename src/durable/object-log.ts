@@ -86,11 +86,11 @@ export function createObjectLog(options: ObjectLogOptions): ObjectLog {
 
     append: async (id, batch) => {
       const outcome = own(id).append(batch);
-      if (outcome.kind === "appended") doorbells.ring(id);
+      if (outcome.kind === "appended") doorbells.ring(id, batch.expectedHead + batch.records.length);
       return outcome;
     },
 
-    read: async (id, from, to, maxBytes) => own(id).read(from, to, maxBytes),
+    read: async (id, from, to, maxBytes, epoch) => own(id).read(from, to, maxBytes, epoch),
     putSnapshot: async (id, epoch, snapshot) => own(id).putSnapshot(epoch, snapshot),
     latestSnapshot: async (id, atMost = Number.POSITIVE_INFINITY) => own(id).latestSnapshot(atMost),
     dropSnapshot: async (id, epoch, seq) => own(id).dropSnapshot(epoch, seq),

@@ -123,9 +123,10 @@ export class ObjectStore {
     });
   }
 
-  read(from: number, to: number, maxBytes: number): LogRecord[] {
+  read(from: number, to: number, maxBytes: number, epoch?: string): LogRecord[] {
     return this.#run(() => {
       const session = this.#sound();
+      if (epoch !== undefined && session?.epoch !== epoch) throw new BatonError("EPOCH_CHANGED");
       if (session === undefined || from > session.head) return [];
       if (from < session.first) throw new BatonError("SEQ_OUT_OF_RANGE");
       return this.#records(session, from, to, maxBytes);

@@ -93,13 +93,18 @@ export class Presence {
     this.#publish({ isAll: true, members, left: [] });
   }
 
-  /** What another instance says. */
-  hear({ holder, number, isAll, members, left, readers }: RosterMessage): readonly PresenceChange[] {
+  /** What another instance says; `claimOf`: the newest claim of a client that is known here, before which nothing counts. */
+  hear(
+    { holder, number, isAll, members, left, readers }: RosterMessage,
+    claimOf: (key: string) => number = () => 0,
+  ): readonly PresenceChange[] {
     const known = this.#others.get(holder);
     if (known !== undefined && number <= known.number) return [];
     const nowMs = this.#context.now();
     this.#others.set(holder, { number, readers, untilMs: nowMs + leaseMs });
-    const changes = members.flatMap((member) => this.roster.heard(holder, leaseOf(member), nowMs));
+    const changes = members
+      .filter(({ client: { userId, clientId }, generation }) => generation >= claimOf(clientKey(userId, clientId)))
+      .flatMap((member) => this.roster.heard(holder, leaseOf(member), nowMs));
     for (const { client, generation } of left) {
       changes.push(...this.roster.heardLeft(clientKey(client.userId, client.clientId), generation));
     }

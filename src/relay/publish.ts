@@ -98,6 +98,10 @@ function isLogged({ payload }: SessionMessage): boolean {
   return payload.case === "edit" || payload.case === "comment";
 }
 
+function isEphemeral({ payload }: SessionMessage): boolean {
+  return payload.case === "cursor" || payload.case === "custom";
+}
+
 async function senderOf(relay: Relay, request: PublishRequest, principal: Principal): Promise<Sender> {
   const { sessionId, resumeToken, clientId } = request;
   const { userId } = principal;
@@ -152,7 +156,7 @@ function heardForOther(
   principal: Principal,
   { messages }: PublishRequest,
 ) {
-  const isInput = messages.some(({ payload }) => payload.case !== "heartbeat" && payload.case !== "tokenRotation");
+  const isInput = messages.some((message) => isLogged(message) || isEphemeral(message));
   const isUrgent = isInput && room.roster.get(identity.key)?.status === Status.IDLE;
   room.elsewhere.heard(identity, generation, principal, { isInput, isUrgent });
 }

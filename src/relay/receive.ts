@@ -120,7 +120,7 @@ function say(room: Room, { identity, generation }: Voice, presence: PresenceUpda
   if (here !== undefined || room.roster.isOwn(identity.key)) {
     room.says(identity, here?.generation ?? 0, { status, displayName }, nowMs);
   } else {
-    room.elsewhere.tellHeard(identity, generation, { isInput: true, says: { status, displayName } });
+    room.elsewhere.tellHeard(identity, generation, { says: { status, displayName } });
   }
 }
 

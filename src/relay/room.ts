@@ -379,7 +379,7 @@ export class Room {
         for (const { client, generation } of [...message.members, ...message.left]) {
           this.#claimedElsewhere(client, generation);
         }
-        this.tell(this.presence.hear(message));
+        this.tell(this.presence.hear(message, (key) => this.pipeline.claimOf(key)));
         return;
       case "roster-wanted":
         this.presence.announce();

@@ -293,6 +293,22 @@ export function describeSessionLog(name: string, open: () => Promise<OpenedLog>)
       assert.deepEqual(await log.read("nowhere", 1, 10, everything), []);
     });
 
+    test("MI3 a read for one epoch tells nothing of another history, or of none", async () => {
+      const log = await freshLog();
+      await fill(log, "s", 3);
+      const epoch = (await log.describe("s"))?.epoch ?? "";
+      assert.deepEqual(
+        (await log.read("s", 2, everything, everything, epoch)).map(({ seq }) => seq),
+        [2, 3],
+      );
+      await rejectsWith(log.read("s", 1, everything, everything, "another"), "EPOCH_CHANGED");
+      await log.delete("s");
+      await rejectsWith(log.read("s", 1, everything, everything, epoch), "EPOCH_CHANGED");
+      await log.claim("s", alice, "the next");
+      await fill(log, "s", 5);
+      await rejectsWith(log.read("s", 4, everything, everything, epoch), "EPOCH_CHANGED");
+    });
+
     test("LG7 a read takes at most maxBytes, but one record where there is one", async () => {
       const log = await freshLog();
       const claim = await log.claim("s", alice, "e");

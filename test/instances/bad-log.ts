@@ -4,18 +4,30 @@ import type { Fate } from "./instance.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Weather } from "./weather.ts";
 
+/** What of the world a log depends on. */
+interface Place {
+  readonly scheduler: Scheduler;
+  readonly weather: Weather;
+  readonly store: SessionLog;
+  readonly isDeafWhileOpening: boolean;
+}
+
+/** Rings that a room misses when it opens, where it does. */
+const deafRings = 12;
+
 /**
  * The one store, as one instance reaches it: calls and answers take their time, answers to appends may be lost, and the
  * doorbell promises nothing.
  */
 export function createBadLog(
-  store: () => SessionLog,
+  world: Place,
   fate: Fate,
-  scheduler: Scheduler,
-  weather: () => Weather,
   doorbells: Set<Ring>,
   appended: (records: readonly LogRecord[]) => void,
 ): SessionLog {
+  const { scheduler } = world;
+  const store = () => world.store;
+  const weather = () => world.weather;
   const hop = () => new Promise<void>((resolve) => scheduler.later(() => fate.run(resolve)));
 
   const call = async <T>(run: (log: SessionLog) => Promise<T>): Promise<T> => {
@@ -48,7 +60,9 @@ export function createBadLog(
     revocations: (...args) => store().revocations(...args),
     secret: (...args) => store().secret(...args),
     watch: (_sessionId, ring) => {
+      let deafFor = world.isDeafWhileOpening ? deafRings : 0;
       const own: Ring = (head) => {
+        if (deafFor-- > 0) return;
         const times = scheduler.chance(weather().ringLost) ? 0 : scheduler.chance(weather().ringDoubled) ? 2 : 1;
         for (let n = 0; n < times; n++) scheduler.later(() => fate.run(() => ring(head)));
       };

@@ -7,7 +7,14 @@ import { forgiveStandstill, tick } from "../../src/relay/ticker.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { secret } from "../relay/harness.ts";
 
-const limits = { ...defaultLimits, messagesPerSecond: 1e6, messagesBurst: 1e6, userStreams: 1e6, snapshotRecords: 60 };
+const limits = {
+  ...defaultLimits,
+  messagesPerSecond: 1e6,
+  messagesBurst: 1e6,
+  userStreams: 1e6,
+  snapshotRecords: 60,
+  drainMs: 20,
+};
 
 /** How an instance fares: what reaches it, reaches it when it runs. */
 export class Fate {

@@ -49,6 +49,10 @@ export class World implements Network<WorldStream> {
   readonly contradictions: string[] = [];
   weather: Weather;
   store: SessionLog;
+  /** What a test does on purpose in each step. */
+  eachStep: () => void = () => undefined;
+  /** Whether no ring is heard by who is opening a session. */
+  isDeafWhileOpening = false;
   nowMs = Date.now();
   readonly #tokens = new Map<string, string>();
   readonly #doorbells = new Set<Ring>();
@@ -78,14 +82,7 @@ export class World implements Network<WorldStream> {
 
   async startInstance(): Promise<void> {
     const fate = new Fate();
-    const log = createBadLog(
-      () => this.store,
-      fate,
-      this.scheduler,
-      () => this.weather,
-      this.#doorbells,
-      (records) => this.#appended(records),
-    );
+    const log = createBadLog(this, fate, this.#doorbells, (records) => this.#appended(records));
     const { logRecords } = this.weather;
     const platform = { log, bus: this.bus.member(fate), nowMs: () => this.nowMs, logRecords };
     this.instances.push(await Instance.start(fate, platform));
@@ -119,6 +116,7 @@ export class World implements Network<WorldStream> {
   async step(ms: number): Promise<void> {
     this.counts.steps += 1;
     this.nowMs += ms;
+    this.eachStep();
     this.scheduler.advance();
     for (const instance of this.instances) instance.tick();
     for (const stream of [...this.streams]) if (this.scheduler.pick(3) > 0) stream.takeUp();

@@ -31,4 +31,6 @@ export interface SessionObjects {
 export interface Gateway
   extends Pick<Relay, "tokens" | "limits" | "now" | "newId" | "defer" | "meters" | "users" | "revocations"> {
   readonly objects: SessionObjects;
+  /** Whether a WebSocket tells when its client is behind. */
+  readonly socketsTell: boolean;
 }

@@ -105,3 +105,48 @@ describe("a link's credits", () => {
     alice.cut();
   });
 });
+
+describe("a WebSocket that does not tell whether its client keeps up", () => {
+  let edge: TestEdge;
+  before(async () => {
+    const limits = { messagesPerSecond: 100_000, messagesBurst: 100_000, unackedBytes: 64 * 1024 * 1024 };
+    edge = await startEdge({ limits, socketsTell: false, evicts: () => false });
+  });
+  after(() => edge.stop());
+
+  for (const kind of ["websocket", "websocket-json"] as const) {
+    test(`EG14 its client's answers to heartbeats do (${kind})`, async () => {
+      const session = kind;
+      const slow = await edge.join({ as: "slow", session, kind });
+      await slow.take("welcome");
+      const alice = await edge.join({ as: "alice", session });
+      await alice.take("welcome");
+      const data = new Uint8Array(16 * 1024);
+      const count = 100;
+      for (let n = 1; n <= count; n++) {
+        alice.send({ case: "custom", value: { type: "t", data } }, { clientSeq: BigInt(n) });
+      }
+      await alice.takeMessage("ack", ({ payload }) => payload.case === "ack" && payload.value.seq === BigInt(count));
+      await pause(100);
+      const records = () => slow.received.filter(({ payload }) => payload.case === "custom").length;
+      const before = records();
+      assert.ok(before > 5 && before * data.length <= windowBytes + pieceBytes, `${before} records`);
+      for (let answered = 0; records() < count; ) {
+        const asked = slow.received.filter(({ payload }) => payload.case === "heartbeat").length;
+        assert.ok(asked > answered, `${records()} records, ${asked} questions`);
+        answered = asked;
+        for (const { payload } of slow.received) {
+          if (payload.case !== "heartbeat" || payload.value.echo !== 0n) continue;
+          slow.send({ case: "heartbeat", value: { echo: payload.value.sentAt } });
+        }
+        await pause(100);
+      }
+      assert.deepEqual(
+        slow.received.filter(({ payload }) => payload.case === "custom").map(({ seq }) => Number(seq)),
+        Array.from({ length: count }, (_, index) => index + 1),
+      );
+      slow.cut();
+      alice.cut();
+    });
+  }
+});

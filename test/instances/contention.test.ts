@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { createLocalBus } from "../../src/durable/bus-local.ts";
+import { createMemoryLog } from "../../src/durable/log-memory.ts";
+import type { SessionLog } from "../../src/durable/session-log.ts";
+import { Contention } from "../../src/relay/contention.ts";
+import { type Stream, startRelay } from "../relay/harness.ts";
+import { until } from "../relay/operators.ts";
+
+const ann = { userId: "ann", clientId: "a" };
+const bob = { userId: "bob", clientId: "b" };
+
+describe("the race for the log's next place", () => {
+  test("MI6 who has the log for itself never waits; who won over rivals lets them go first, for a round trip or two", () => {
+    const alone = new Contention(() => 0.5);
+    alone.won(100, 10);
+    assert.equal(alone.waitMs(100), 0);
+    alone.met(105, [bob]);
+    alone.won(110, 10);
+    assert.equal(alone.waitMs(110), 15);
+    assert.equal(alone.waitMs(125), 0);
+    alone.won(1_000, 10);
+    assert.equal(alone.waitMs(1_000), 0, "nobody was heard of for long");
+  });
+
+  test("MI7 who loses again and again asks the others to wait, for as long as it takes, and no longer than 250 ms", () => {
+    const far = new Contention(() => 0);
+    assert.equal(far.lost(20, 20, ann), undefined);
+    assert.deepEqual(far.lost(40, 20, ann), { client: ann, holdMs: 60, waitedMs: 40 });
+    assert.equal(far.lost(60, 20, ann), undefined);
+    assert.equal(far.lost(80, 20, ann)?.waitedMs, 80);
+    far.won(100, 20);
+    assert.equal(far.lost(120, 20, ann), undefined);
+    const slow = new Contention(() => 0);
+    slow.lost(1_000, 1_000, ann);
+    assert.equal(slow.lost(2_000, 1_000, ann)?.holdMs, 250);
+  });
+
+  test("MI7 whoever is asked waits until the asker's record is in, unless it has been losing for longer itself", () => {
+    const near = new Contention(() => 0);
+    near.asked(100, { client: ann, holdMs: 60, waitedMs: 40 });
+    assert.equal(near.waitMs(100), 60);
+    near.met(110, [bob]);
+    assert.equal(near.waitMs(110), 50, "another's record is no answer to it");
+    near.asked(115, { client: bob, holdMs: 90, waitedMs: 10 });
+    assert.equal(near.waitMs(115), 45, "a younger plea waits for the older");
+    near.met(120, [bob, ann]);
+    assert.equal(near.waitMs(120), 0);
+    near.asked(130, { client: bob, holdMs: 1_000, waitedMs: 10 });
+    assert.equal(near.waitMs(130), 250);
+    const longer = new Contention(() => 0);
+    longer.lost(10, 10, bob);
+    longer.asked(100, { client: ann, holdMs: 60, waitedMs: 40 });
+    assert.equal(longer.waitMs(100), 0);
+  });
+
+  test("MI6 nobody starves: eight instances at once, one of them a hundred times as far from the store", async () => {
+    const memory = createMemoryLog(Date.now);
+    const bus = createLocalBus();
+    const limits = { messagesPerSecond: 1e6, messagesBurst: 1e6 };
+    const instances = await Promise.all(
+      [0, 0, 0, 0, 0, 0, 0, 10].map((hopMs) => startRelay({ limits, bus: bus.member(), log: remote(memory, hopMs) })),
+    );
+    try {
+      const streams = await Promise.all(instances.map((one, index) => one.join({ as: `u${index}`, clientId: "c" })));
+      for (const stream of streams) await stream.take("welcome");
+      let isOver = false;
+      const counts = streams.map(() => 0);
+      const write = async (stream: Stream, index: number) => {
+        for (let n = 1; !isOver; n++) {
+          stream.send({ case: "custom", value: { type: "t" } }, { clientSeq: BigInt(n) });
+          await stream.take("ack");
+          counts[index] = n;
+        }
+      };
+      const writing = streams.map(write);
+      await until(() => Math.min(...counts) >= 10);
+      isOver = true;
+      await Promise.all(writing);
+      assert.ok(streams.every(({ received }) => received.every(({ payload }) => payload.case !== "fault")));
+    } finally {
+      await Promise.all(instances.map((one) => one.stop()));
+    }
+  });
+});
+
+/** A log whose calls and answers are on their way for so long. */
+function remote(log: SessionLog, hopMs: number): SessionLog {
+  const hop = () => new Promise<void>((resolve) => (hopMs === 0 ? setImmediate(resolve) : setTimeout(resolve, hopMs)));
+  return {
+    ...log,
+    async append(...args) {
+      await hop();
+      const outcome = await log.append(...args);
+      await hop();
+      return outcome;
+    },
+    async read(...args) {
+      await hop();
+      const records = await log.read(...args);
+      await hop();
+      return records;
+    },
+    watch: (sessionId, ring) => log.watch(sessionId, (head) => void hop().then(() => ring(head))),
+  };
+}
