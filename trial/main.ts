@@ -15,6 +15,7 @@ import { splitCarriage } from "../src/client/carriage-split.ts";
 import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
 import { runtimeNames } from "../src/runtime/this-runtime.ts";
 import { createRandom } from "../test/support/random.ts";
+import { startTcpProxy } from "../test/support/tcp-proxy.ts";
 import { foldTexts, readRecords } from "./log.ts";
 import { Participant } from "./participant.ts";
 import { freePort, RelayProcess, raisedLimits } from "./relay-process.ts";
@@ -36,6 +37,8 @@ nothing was lost or came twice. The relay's rate limits are raised for it.
   --kills N      how often, in all (5)
   --full-disk    keep the log on a small file system that is filled several times, and emptied again; the relay is not
                  started again. It mounts a tmpfs, for which it has to run as root
+  --weather bad  everybody's connections go through a network that is late by 20 to 120 ms, slow (250 kB/s down), and cuts
+                 what it carries into pieces
   --seed N       of when streams are cut (1)
   --help`;
 
@@ -47,6 +50,7 @@ const { values: options } = parseArgs({
     drain: { type: "boolean", default: false },
     kills: { type: "string", default: "5" },
     "full-disk": { type: "boolean", default: false },
+    weather: { type: "string", default: "fair" },
     seed: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
   },
@@ -62,6 +66,9 @@ if (runtime === undefined) throw new Error(`--runtime is one of ${runtimeNames.j
 if ((options.kill || options.drain) && options["full-disk"]) {
   throw new Error("--kill and --drain, or --full-disk: no relay starts on a full disk");
 }
+
+const isWeatherBad = options.weather === "bad";
+if (!isWeatherBad && options.weather !== "fair") throw new Error("--weather is bad or fair");
 
 const session = "trial";
 const secretText = crypto.randomUUID() + crypto.randomUUID();
@@ -113,13 +120,17 @@ if (options["full-disk"] && disk === undefined)
   throw new Error("--full-disk mounts a file system: run it as root, on Linux");
 const dataDir = disk?.folder ?? mkdtempSync(join(tmpdir(), "baton-trial-"));
 const relay = new RelayProcess(runtime, await freePort(), dataDir, secretText);
-const baseUrl = relay.url;
+const late = { latencyMs: () => 20 + random() * 100, sliceBytes: 100 };
+const network = isWeatherBad
+  ? await startTcpProxy(relay.url, { up: late, down: { ...late, bytesPerSecond: 250_000 } })
+  : undefined;
+const baseUrl = network?.url ?? relay.url;
 const clientOf = (transport: Transport) => createClient(CodeReviewService, transport);
 const connect = clientOf(createConnectTransport({ baseUrl, httpVersion: "2" }));
 const grpcWeb = clientOf(createGrpcWebTransport({ baseUrl, httpVersion: "2" }));
 const web = clientOf(createWebTransport({ baseUrl, useBinaryFormat: true }));
 const common = { session, secret, tokenTtlSeconds, reader: connect };
-console.error(`relay on ${baseUrl}; raised for the trial: ${JSON.stringify(raisedLimits)}`);
+console.error(`relay on ${relay.url}; raised for the trial: ${JSON.stringify(raisedLimits)}`);
 await relay.start();
 
 const ana = new Participant({ ...common, name: "ana", carriage: bidiCarriage(connect) });
@@ -254,12 +265,12 @@ try {
 clearInterval(progress);
 const seconds = (Date.now() - startedMs) / 1000;
 
-const late = new Participant({
+const joiner = new Participant({
   ...common,
   name: "late",
   carriage: bidiCarriage(clientOf(createConnectTransport({ baseUrl, httpVersion: "2" }))),
 });
-late.connection.open();
+joiner.connection.open();
 const token = await signDevelopmentToken(
   secret,
   { sub: "reader", sessions: [session], scope: "session:read", ttlSeconds: 3600 },
@@ -267,7 +278,7 @@ const token = await signDevelopmentToken(
 );
 const records = await readRecords(connect, session, token);
 const head = records.length;
-await until("everybody has read all", () => [...people, late].every(({ machine }) => machine.lastSeq === head)).catch(
+await until("everybody has read all", () => [...people, joiner].every(({ machine }) => machine.lastSeq === head)).catch(
   (error) => console.error(error instanceof Error ? error.message : error),
 );
 
@@ -281,7 +292,7 @@ for await (const { files } of connect.getSnapshot(
 }
 const unequal: string[] = [];
 for (const [path, text] of expected) {
-  for (const { name, machine } of [...people, late]) {
+  for (const { name, machine } of [...people, joiner]) {
     if (machine.text(path)?.toString() !== text) unequal.push(`${name}'s ${path}`);
   }
   if (folded.get(path) !== text) unequal.push(`the log's ${path}`);
@@ -310,7 +321,8 @@ const inOrder = records.every(({ seq }, index) => seq === BigInt(index + 1));
 const equal = unequal.length === 0 && inOrder && failure === undefined;
 
 for (const { name, counts } of people) console.error(`${name}: ${JSON.stringify(counts)}`);
-for (const { connection } of [...people, late]) connection.close(1_000);
+for (const { connection } of [...people, joiner]) connection.close(1_000);
+await network?.stop();
 await relay.stop();
 disk?.unmount();
 rmSync(dataDir, { recursive: true, force: true });

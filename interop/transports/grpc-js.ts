@@ -6,7 +6,10 @@ import { Arrivals, transportOver } from "./answers.ts";
 
 /** Native gRPC by grpc-js. */
 export function createGrpcJsTransport(url: string): Transport {
-  const client = new grpc.Client(new URL(url).host, grpc.credentials.createInsecure());
+  const client = new grpc.Client(new URL(url).host, grpc.credentials.createInsecure(), {
+    // Each client has a connection of its own, and waits for no other's next attempt.
+    "grpc.use_local_subchannel_pool": 1,
+  });
   return transportOver({
     unary: () => Promise.reject(new ConnectError("nothing here needs it", Code.Unimplemented)),
     stream(method, headers, requests, signal) {

@@ -38,7 +38,7 @@ export const origins: CalmRow = {
       token: await scene.token("ann"),
       body,
       headers: { origin: allowedOrigin },
-      deadlineMs: 1_000,
+      deadlineMs: 4_000,
     });
     const kinds = joined.messages.map((data) => decode(way, data).payload.case);
     assert.deepEqual(kinds.slice(0, 2), ["heartbeat", "welcome"]);

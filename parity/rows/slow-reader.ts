@@ -15,6 +15,9 @@ export const slowReader: CalmRow = {
     const other = await scene.talk("otto");
     for (const talk of [slow, other]) await talk.take("welcome");
     for (const link of proxy.links) link.down.hold();
+    // It hears no heartbeat that it could answer, and tells by itself that it lives.
+    const beats = setInterval(() => slow.say({ case: "heartbeat", value: { sentAt: BigInt(Date.now()) } }), 500);
+    scene.cleanUp(() => clearInterval(beats));
     const headers = await scene.headers("writer");
     for (let n = 1; n <= messages; n++) {
       const say = { clientSeq: BigInt(n), payload: custom(`${n}`, bytes) };

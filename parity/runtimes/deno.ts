@@ -3,5 +3,6 @@ import type { Runtime } from "./runtime.ts";
 
 export const deno: Runtime = {
   name: "deno",
+  isOnlyNamed: true,
   start: (secret, environment) => startProcess("deno", secret, environment),
 };
