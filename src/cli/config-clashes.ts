@@ -1,3 +1,4 @@
+import { isOnDeploy } from "../runtime/deno-version.ts";
 import { findLimitFaults, limitVariable } from "../runtime/limit-settings.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
@@ -37,6 +38,12 @@ export function findClashes(settings: Settings, { given, faulty }: Variables): r
     faults.push({
       variable: "BATON_RESUME_SECRET",
       says: "is the same as BATON_JWT_SECRET, so whoever signs tokens could make resume tokens; give it its own",
+    });
+  }
+  if (isOnDeploy && settings.BATON_LOG === "sqlite") {
+    faults.push({
+      variable: "BATON_LOG",
+      says: "is sqlite, whose file would not outlive an instance of Deno Deploy, nor be the others'; choose a log in Redis",
     });
   }
   const { BATON_RUNTIME: asked } = settings;

@@ -75,7 +75,7 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   /** The launcher heeds it, before anything of this is read. */
-  BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun or node; leave it out for bun" }).optional(),
+  BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun, node or deno; leave it out for bun" }).optional(),
   BATON_LOG_LEVEL: z
     .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })
     .default("info"),

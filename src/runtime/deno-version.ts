@@ -5,7 +5,7 @@ import { StartError } from "./start-error.ts";
 const logger = getLogger(["baton", "relay"]);
 
 /** What Deno Deploy sets where it runs a program. */
-export const isOnDeploy = process.env["DENO_DEPLOY"] !== undefined;
+export const isOnDeploy = process.env.DENO_DEPLOY !== undefined;
 
 const oldestSound = [2, 9, 6];
 

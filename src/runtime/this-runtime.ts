@@ -13,7 +13,7 @@ const titles: Readonly<Record<RuntimeName, string>> = { bun: "Bun", node: "Node"
  * and the SQLite of the log, chosen beside its drivers; each is loaded only where it runs.
  */
 export const runtimeName: RuntimeName =
-  process.versions.bun !== undefined ? "bun" : process.versions["deno"] !== undefined ? "deno" : "node";
+  process.versions.bun !== undefined ? "bun" : process.versions.deno !== undefined ? "deno" : "node";
 
 /** As people name it, with its version. */
 export const runtimeTitle = `${titles[runtimeName]} ${process.versions[runtimeName]}`;
@@ -28,7 +28,7 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
     case "bun":
       return (await import("./bun.ts")).serveBun(options);
     case "deno":
-      assertCarriesStreams(process.versions["deno"] ?? "");
+      assertCarriesStreams(process.versions.deno ?? "");
       if (isOnDeploy) return (await import("./deno.ts")).serveDeno(options);
       return await (await import("./node-http2.ts")).serveNode(options);
     case "node":

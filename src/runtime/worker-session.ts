@@ -1,3 +1,4 @@
+import { getLogger } from "@logtape/logtape";
 import { createLocalBus } from "../durable/bus-local.ts";
 import { answer } from "../durable/object-answer.ts";
 import { SessionHost } from "../relay/edge/host.ts";
@@ -8,6 +9,8 @@ import { readWorkerConfig } from "./worker-config.ts";
 import type { SessionCalls } from "./worker-links.ts";
 import { SessionLogObject } from "./worker-log-object.ts";
 import { type ObjectBindings, objectStubs } from "./worker-objects.ts";
+
+const logger = getLogger(["baton", "object"]);
 
 const resumeSecretBytes = 32;
 
@@ -72,6 +75,7 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
 
   async #openHost(links: readonly HostLink[]): Promise<SessionHost> {
     const { limits } = await readWorkerConfig(this.env);
+    logger.debug("a session came into memory", { session: this.ctx.id.name, links: links.length });
     const { storage } = this.ctx;
     return new SessionHost({
       log: this.log,

@@ -1,4 +1,4 @@
-import { configureSync, getConsoleSink, getJsonLinesFormatter, getLogger } from "@logtape/logtape";
+import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { KeySource } from "../auth/keys.ts";
@@ -11,6 +11,7 @@ import { createStreamId } from "../relay/wire/router.ts";
 import { openWorkerBody } from "./worker-body.ts";
 import { readWorkerConfig, WorkerConfigError } from "./worker-config.ts";
 import { requestPlace, sessionObjects } from "./worker-links.ts";
+import { configureWorkerLogging } from "./worker-logging.ts";
 import { type ObjectBindings, objectStubs } from "./worker-objects.ts";
 import type { SessionObject } from "./worker-session.ts";
 import { acceptWorkerSocket } from "./worker-socket.ts";
@@ -20,13 +21,7 @@ export { SessionObject } from "./worker-session.ts";
 
 const logger = getLogger(["baton", "worker"]);
 
-configureSync({
-  sinks: { console: getConsoleSink({ formatter: getJsonLinesFormatter({ properties: "flatten" }) }) },
-  loggers: [
-    { category: "baton", sinks: ["console"], lowestLevel: "info" },
-    { category: ["logtape", "meta"], sinks: ["console"], lowestLevel: "warning" },
-  ],
-});
+configureWorkerLogging();
 
 interface Env extends Omit<ObjectBindings, "SESSIONS"> {
   readonly SESSIONS: DurableObjectNamespace<SessionObject>;

@@ -11,7 +11,7 @@ const ofBun = ["durable/driver-bun.ts"];
 /** What speaks to Workers, which no process here is. */
 const isOfWorkers = (name: string) => name.startsWith("runtime/worker");
 /** The programs: loading one runs it. */
-const programs = ["cli/main.ts", "cli/bench/relay-process.ts"];
+const programs = ["cli/main.ts", "cli/deploy.ts", "cli/bench/relay-process.ts"];
 
 describe("the sources", () => {
   test("NR4 load on this runtime as they are, but for what speaks to the other one", async () => {

@@ -60,14 +60,16 @@ export interface HarnessOptions {
   readonly limits?: Partial<Limits>;
 }
 
-/** The ways to listen: a runtime's own, and Node's modules, which the others have too. */
+/** The ways to listen: Bun's own, that of Deno Deploy, and Node's modules, which all have. */
 export type ListenerName = "Bun.serve" | "Deno.serve" | "node:http2";
-
-const ownListeners = { bun: "Bun.serve", deno: "Deno.serve", node: "node:http2" } as const;
 
 /** What the suites of this folder are run over; test/wire/runtimes.test.ts runs them again over the rest. */
 export const listenerHere: ListenerName =
-  process.env.WIRE_LISTENER === "node:http2" ? "node:http2" : ownListeners[runtimeName];
+  process.env.WIRE_LISTENER === "Deno.serve"
+    ? "Deno.serve"
+    : runtimeName === "bun" && process.env.WIRE_LISTENER !== "node:http2"
+      ? "Bun.serve"
+      : "node:http2";
 
 const listeners: Readonly<Record<ListenerName, (options: ServeOptions) => RunningServer | Promise<RunningServer>>> = {
   "Bun.serve": serveBun,

@@ -43,7 +43,8 @@ export const revokeScript: RedisScript = {
   lua: `
 local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2] or '0')
 redis.call('ZADD', KEYS[1], string.format('%.0f', math.max(last + 1, tonumber(ARGV[3]))), ARGV[1])
-if ARGV[2] ~= '' and tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0') < tonumber(ARGV[2]) then
+local kept = redis.call('HGET', KEYS[2], ARGV[1])
+if ARGV[2] ~= '' and (not kept or tonumber(kept) < tonumber(ARGV[2])) then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 end
 return 1

@@ -42,8 +42,8 @@ end
 
 /**
  * `packs(from, to, maxBytes)`: the records from..to, each pack as its id (whose first number is its first seq), the
- * checksum before it, and its bytes; the first may begin earlier. It stops once those after the first hold maxBytes of
- * frames.
+ * checksum before it, and its bytes; the first may begin earlier. It stops before those after the first hold more than
+ * maxBytes of frames.
  */
 export const packsFunction = `
 local function packs(from, to, maxBytes)
@@ -52,7 +52,7 @@ local function packs(from, to, maxBytes)
     local fields = entry[2]
     local before = tonumber(fields[4])
     if #found == 3 then base = before end
-    if base and before - base >= maxBytes then return false end
+    if base and before - base > maxBytes then return false end
     found[#found + 1] = entry[1]
     found[#found + 1] = fields[2]
     found[#found + 1] = fields[6]

@@ -20,8 +20,8 @@ export function parseEncoding(name: string | null): Decompress | undefined {
   }
 }
 
-/** Deflate makes at most 1,032 bytes of one: some 4 MiB of this. */
-const sliceBytes = 4096;
+/** Deflate makes at most 1,032 bytes of one: some 1 MiB of this. */
+const sliceBytes = 1024;
 
 /**
  * Stops as soon as the message is larger than allowed, however large it would become. What the stream holds by then is

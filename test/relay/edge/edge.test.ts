@@ -141,6 +141,30 @@ describe("a session behind gateways", () => {
     bob.cut();
   });
 
+  test("EG15 a session that nobody has touched for its age is deleted, and one that somebody has stays", async () => {
+    const { limits } = edge();
+    for (const session of ["old", "young-still"]) {
+      const alice = await edge().join({ as: "alice", session });
+      await alice.take("welcome");
+      alice.send(custom, { clientSeq: 1n });
+      await alice.take("ack");
+      alice.cut();
+      await alice.ended;
+    }
+    await pause(50);
+    edge().advance(limits.logAgeMs - 60_000);
+    const again = await edge().join({ as: "bob", session: "young-still" });
+    await again.take("welcome");
+    again.cut();
+    await again.ended;
+    await pause(50);
+    assert.notEqual(await edge().log.describe("old"), undefined);
+    edge().advance(120_000);
+    await pause(100);
+    assert.equal(await edge().log.describe("old"), undefined);
+    assert.equal((await edge().log.describe("young-still"))?.head, 1);
+  });
+
   test("EG7 the newer stream of a client ends the older one, on whichever gateways they are", async () => {
     const older = await edge().join({ as: "alice", session: "twice", clientId: "a" });
     await older.take("welcome");

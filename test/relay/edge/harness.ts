@@ -70,6 +70,7 @@ export async function startEdge(setup: EdgeSetup = {}) {
   return {
     url: server.url,
     objects,
+    limits,
     log,
     now,
     token,

@@ -20,7 +20,7 @@ export interface Together {
   readonly random: () => number;
   readonly carriages: readonly ("bidi" | "split" | "socket")[];
   /** Called after so many lines of all. */
-  readonly between?: (typed: number) => Promise<void>;
+  readonly between?: (typed: number, allAreBack: () => Promise<void>) => Promise<void>;
 }
 
 const path = "a.ts";
@@ -56,6 +56,7 @@ export async function typeTogether({ url, session, kind, lines, random, carriage
   await until("the file is there", () => first.acked.length > 0);
   for (const { connection } of people.slice(1)) connection.open();
   await until("all have the file", () => people.every(({ machine }) => machine.text(path) !== undefined));
+  const allAreBack = () => until("all are back", () => people.every(({ machine }) => machine.phase.kind === "live"));
   const typed: string[] = [];
   for (let n = 0; n < lines; n++) {
     for (const { name, machine, connection } of people) {
@@ -66,7 +67,7 @@ export async function typeTogether({ url, session, kind, lines, random, carriage
       connection.act((one) => one.edit(path, ChangeSet.of({ from: at, insert: `\n${line}` }, text.length, lineBreak)));
       typed.push(line);
       if (random() < 0.5) await pause(Math.floor(random() * 6));
-      await between?.(typed.length);
+      await between?.(typed.length, allAreBack);
     }
   }
   const isDone = () =>
