@@ -143,6 +143,23 @@ describeWithRedis("bus between instances", () => {
     b.close();
   });
 
+  test("BU6 what is damaged on the way, or of a newer relay, is counted, and what comes behind it is heard", async () => {
+    const connection = place.connect();
+    const [a, b] = ["a", "b"].map((instanceId) => createRedisBus(place.connect(), { prefix, instanceId }));
+    assert.ok(a !== undefined && b !== undefined);
+    const { heard } = await join(b, a, "s");
+    const letter = { v: 1, from: "x", messages: [{ kind: "new" }, { kind: "epoch-ended" }, supersede(1)] };
+    for (const text of ["{", JSON.stringify(letter), JSON.stringify({ ...letter, from: "b" })]) {
+      await connection.command("PUBLISH", "baton:bus:s", text);
+    }
+    a.publish("s", supersede(2));
+    await until(() => heard.includes(2));
+    assert.deepEqual(heard, [1, 2]);
+    assert.deepEqual(b.counts, { lost: 0, damaged: 2, unknown: 1 });
+    a.close();
+    b.close();
+  });
+
   test("BU7 messages that are doubled or come late on the way are handed on as they come, and those lost are lost", async () => {
     const [a, b] = ["a", "b"].map((instanceId) => createRedisBus(place.connect(), { prefix, instanceId }));
     assert.ok(a !== undefined && b !== undefined);
@@ -202,9 +219,13 @@ describe("bus over a connection that stands still", () => {
     assert.equal(sent.length, 5);
     // Five are under way, and 4,000,000 characters hold nine that wait, of 400,000 each.
     assert.equal(bus.counts.lost, 50 - 5 - 9);
-    bus.publish("other", { ...ephemeral, frame: new Uint8Array(600_000) });
-    assert.equal(bus.counts.lost, 50 - 5 - 9 + 1);
     bus.close();
+    bus.publish("after the end", ephemeral);
+    assert.equal(sent.length, 5);
+    const other = createRedisBus(connection, { prefix, instanceId: "a" });
+    other.publish("s", { ...ephemeral, frame: new Uint8Array(600_000) });
+    assert.deepEqual([sent.length, other.counts.lost], [5, 1]);
+    other.close();
   });
 
   test("BU4 what gathers while a publish is under way goes out as one, in its order, and makes room", async () => {

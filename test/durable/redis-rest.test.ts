@@ -9,7 +9,7 @@ import { gatherLogs } from "../auth/issuer.ts";
 import { describeWithRedis } from "../support/redis-server.ts";
 import type { RequestFault } from "../support/upstash-bridge.ts";
 import { rejectsWith } from "./log-contract.ts";
-import { canaryToken, useUpstash } from "./upstash-place.ts";
+import { canaryToken, until, useUpstash } from "./upstash-place.ts";
 
 const swap = {
   name: "swap",
@@ -77,9 +77,11 @@ describeWithRedis("Redis over REST", () => {
     const timely = place.connect({ commandTimeoutMs: 100 });
     place.bridge.faults.push({ kind: "silence" }, { kind: "silence" });
     await rejectsWith(timely.command("SET", "n", "1"), "LOG_UNAVAILABLE");
-    const closing = place.connect();
+    // The second silence is this one's, and it would last.
+    const closing = place.connect({ commandTimeoutMs: 600_000 });
     const asked = closing.command("SET", "n", "1");
     const refused = rejectsWith(asked, "LOG_UNAVAILABLE");
+    await until(() => place.bridge.requests.length === 2);
     await closing.close();
     await refused;
     await rejectsWith(closing.command("GET", "n"), "LOG_UNAVAILABLE");
