@@ -43,6 +43,8 @@ export const peers = {
   stockNode: peer("stock connect-es on Node", "node", "stock.ts", contractAudience(peerGreetings)),
   floorBun: peer("floor: Bun's direct streams alone", "bun", "floor.ts", contractAudience(peerGreetings)),
   floorNode: peer("floor: node:http2 alone, stream.write", "node", "floor.ts", contractAudience(peerGreetings)),
+  stockDeno: peer("stock connect-es on Deno", "deno", "stock.ts", contractAudience(peerGreetings)),
+  floorDeno: peer("floor: Deno.serve's bodies alone", "deno", "floor.ts", contractAudience(peerGreetings)),
   publish: peer("Bun's WebSocket publish", "bun", "bun-publish.ts", openWebSocketAudience, false),
   ws: peer("ws on Node", "node", "ws.ts", openWebSocketAudience, false),
 } as const satisfies Readonly<Record<string, Peer>>;

@@ -4,6 +4,7 @@ import { median, number, spread } from "../src/cli/bench/statistics.ts";
 import type { RuntimeName } from "../src/runtime/this-runtime.ts";
 import { frameBytesOf } from "./audiences/frame-bytes.ts";
 import { findH2load, h2loadAudience } from "./audiences/h2load.ts";
+import { openRelaySocketAudience } from "./audiences/websocket.ts";
 import { type PeerName, peers, withPeer, withRelay } from "./contestants.ts";
 import { progress } from "./progress.ts";
 import { type BenchOptions, nameOf, type Row, relayVariants, variantTitle } from "./row.ts";
@@ -34,7 +35,7 @@ const cases: readonly Case[] = [
   {
     name: "4 connections, full speed",
     load: { ...full, connections: 4 },
-    goals: { us: { bun: 0.5, node: 1.8 }, timesLess: 12 },
+    goals: { us: { bun: 0.5, node: 1.8, deno: 6 }, timesLess: 12 },
     isFull: true,
   },
   {
@@ -119,6 +120,17 @@ function contestantsOf({ load, isFull }: Case, options: BenchOptions): readonly 
               }),
           },
         ];
+  // A WebSocket is a connection.
+  const bySocket = relayVariants(options)
+    .filter(({ log }) => load.connections === subscribers && log === options.logs[0])
+    .map((variant) => ({
+      title: `${variantTitle(variant)}, WebSocket`,
+      results: [],
+      run: () =>
+        withRelay(variant, (server) => measureFanout(server, openRelaySocketAudience, whole), {
+          parent: options.folder,
+        }),
+    }));
   const others = Object.keys(peers)
     .filter((name): name is PeerName => name in peers)
     .filter((name) => peers[name].sharesConnections || load.connections === subscribers)
@@ -132,7 +144,7 @@ function contestantsOf({ load, isFull }: Case, options: BenchOptions): readonly 
           measureFanout(server, peers[name].open, whole),
         ),
     }));
-  return [...relays, ...readByH2load, ...others];
+  return [...relays, ...bySocket, ...readByH2load, ...others];
 }
 
 const usOf = (results: readonly FanoutResult[]) => median(results.map(({ usPerDelivery }) => usPerDelivery));

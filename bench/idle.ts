@@ -12,10 +12,11 @@ const streams = 2_000;
 const connectionCount = 20;
 
 /** KiB for each stream. */
-const goals = { bun: 10, node: 20 };
+const goals = { bun: 10, node: 20, deno: 64 };
 const besides = {
   bun: { stock: peers.stockBun, floor: peers.floorBun },
   node: { stock: peers.stockNode, floor: peers.floorNode },
+  deno: { stock: peers.stockDeno, floor: peers.floorDeno },
 };
 
 /** Resident memory for each `Subscribe` stream on which nothing happens, in KiB. */

@@ -11,6 +11,7 @@ import * as fanout from "./fanout.ts";
 import * as idle from "./idle.ts";
 import { titleOf } from "./installed.ts";
 import * as latency from "./latency.ts";
+import * as redis from "./redis.ts";
 import * as resume from "./resume.ts";
 import { type BenchOptions, formatTable, logKinds, type Part, type Row, ratio } from "./row.ts";
 
@@ -21,6 +22,7 @@ const parts: readonly Part[] = [
   { name: "idle", summary: "memory for each quiet stream", rows: idle.rows },
   { name: "resume", summary: "coming back after 100,000 records, and joining them", rows: resume.rows },
   { name: "append", summary: "records a second into the SQLite log", rows: append.rows },
+  { name: "redis", summary: "records a second into the log on a Redis of this machine", rows: redis.rows },
   { name: "core", summary: "edits a second on one file, admission to the log", rows: core.rows },
 ];
 
@@ -30,8 +32,8 @@ Without a part: all of them, about half an hour.
 
 ${parts.map(({ name, summary }) => `  ${name.padEnd(20)}${summary}`).join("\n")}
 
-  --runtime NAME      bun, node or both, which is the default
-  --log KIND          memory, sqlite or both, which is the default
+  --runtime NAME      bun, node, deno or all, which is the default
+  --log KIND          memory, sqlite or all, which is the default
   --runs N            runs of each server, in turn; 5
   --only TEXT         fanout: of its loads those with TEXT in their name
   --json FILE         writes the table as JSON too, with the machine
@@ -51,8 +53,8 @@ function readArguments() {
     return parseArgs({
       options: {
         json: { type: "string" },
-        runtime: { type: "string", default: "both" },
-        log: { type: "string", default: "both" },
+        runtime: { type: "string", default: "all" },
+        log: { type: "string", default: "all" },
         runs: { type: "string", default: "5" },
         only: { type: "string" },
         traces: { type: "string" },
@@ -73,10 +75,10 @@ if (values.help) {
 }
 const unknown = positionals.filter((name) => !parts.some((part) => part.name === name));
 if (unknown.length > 0) refuse(`no such part: ${unknown.join(", ")}`);
-/** One of them, or both. */
+/** One of them, or all. */
 function choose<K extends string>(option: string, said: string, known: readonly K[]): readonly K[] {
-  const chosen = known.filter((name) => said === "both" || said === name);
-  return chosen.length > 0 ? chosen : refuse(`--${option}: ${known.join(", ")} or both`);
+  const chosen = known.filter((name) => said === "all" || said === name);
+  return chosen.length > 0 ? chosen : refuse(`--${option}: ${known.join(", ")} or all`);
 }
 
 const runs = Number(values.runs);
@@ -112,7 +114,7 @@ const machine = {
   loads,
 };
 console.log(
-  `${machine.date}, ${machine.runtimes.join(" and ")}, ${machine.system}, ${machine.cores} cores, ${machine.processor}; load ${loads.join(", ")}\n`,
+  `${machine.date}, ${machine.runtimes.join(", ")}, ${machine.system}, ${machine.cores} cores, ${machine.processor}; load ${loads.join(", ")}\n`,
 );
 console.log(formatTable(rows));
 if (values.json !== undefined) {

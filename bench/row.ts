@@ -50,7 +50,7 @@ export function relayVariants({ runtimes, logs }: BenchOptions): readonly RelayV
   return runtimes.flatMap((runtime) => logs.map((log) => ({ runtime, log })));
 }
 
-const names = { bun: "Bun", node: "Node", memory: "memory log", sqlite: "SQLite log" } as const;
+const names = { bun: "Bun", node: "Node", deno: "Deno", memory: "memory log", sqlite: "SQLite log" } as const;
 export const nameOf = (what: keyof typeof names): string => names[what];
 export const variantTitle = ({ runtime, log }: RelayVariant): string => `${nameOf(runtime)}, ${nameOf(log)}`;
 

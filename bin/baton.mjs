@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Runs the CLI on the Bun that npm installed here, or on Node where BATON_RUNTIME=node: this machine needs Node and npm
-// alone. Plain Node 20, no dependency.
+// Runs the CLI on the Bun that npm installed here, or on Node or Deno where BATON_RUNTIME says so: this machine needs Node
+// and npm alone. Plain Node 20, no dependency.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -37,6 +37,25 @@ function findInstalled(name) {
   }
 }
 
+/** The path of the Deno that npm installed, or undefined. Its package brings the program with or without install scripts. */
+function findDeno() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("deno/package.json");
+    return createRequire(manifest)("./install_api.cjs").runInstall();
+  } catch {
+    return undefined;
+  }
+}
+
+/** What any command may need; `deno task start` asks for less. Nothing is run, and nothing is fetched to be run. */
+const denoFlags = [
+  "run",
+  "--quiet",
+  "--no-prompt",
+  "--no-remote",
+  ...["net", "read", "write", "env", "sys"].map((kind) => `--allow-${kind}`),
+];
+
 /** From 22 on; 23 was never supported for long. */
 function canRun(nodeVersion) {
   const [major, minor] = nodeVersion.split(".").map(Number);
@@ -45,6 +64,11 @@ function canRun(nodeVersion) {
 
 /** The command that runs the CLI, or what stands in its way. */
 function planRun() {
+  if (process.env.BATON_RUNTIME === "deno") {
+    const deno = findDeno();
+    if (deno !== undefined) return { command: deno, args: [...denoFlags, main] };
+    return { fault: "BATON_RUNTIME=deno needs the npm package deno beside it; run: npm ci, or npm install deno" };
+  }
   if (process.env.BATON_RUNTIME !== "node") {
     const bun = findInstalled("bun");
     // Configuration is the environment alone, and nothing is fetched at run time: both are Bun's to do unless told not to.

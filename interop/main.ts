@@ -7,17 +7,17 @@ import { type Runtime, startRelay } from "./relay.ts";
 import type { Row } from "./row.ts";
 import { holdSession } from "./session.ts";
 
-const runtimes: readonly Runtime[] = ["bun", "node"];
+const runtimes: readonly Runtime[] = ["bun", "node", "deno"];
 
 const usage = `npm run interop -- [options]
 
-Starts the relay as an operator does, on Bun and then on Node, and has every kind of client hold one session at once: they
+Starts the relay as an operator does, on Bun, on Node and on Deno, and has every kind of client hold one session at once: they
 edit one file and comment, each is cut off and resumed, one joins late. Each has to end with the text that the log makes,
 and has to have seen the records of the log, in their order, none missing and none twice. A row for each client and
 runtime; the last line is "N passed, N failed", and the exit code 1 unless none failed. A client whose program is not on
 this machine is skipped, by name.
 
-  --runtime NAME  bun or node; both without it
+  --runtime NAME  bun, node or deno; all without it
   --seed N        of what they do (1)
   --help          this text`;
 
@@ -33,7 +33,7 @@ function readArguments() {
       },
     });
     const asked = runtimes.filter((name) => values.runtime === undefined || values.runtime === name);
-    if (asked.length === 0) throw new Error("--runtime is bun or node");
+    if (asked.length === 0) throw new Error("--runtime is bun, node or deno");
     return { ...values, asked };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);

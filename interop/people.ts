@@ -2,6 +2,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { signDevelopmentToken } from "../src/auth/sign.ts";
 import { bidiCarriage } from "../src/client/carriage-bidi.ts";
+import { socketCarriage } from "../src/client/carriage-socket.ts";
 import { splitCarriage } from "../src/client/carriage-split.ts";
 import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
 import { ModernPerson } from "./modern.ts";
@@ -11,6 +12,7 @@ import type { Relay } from "./relay.ts";
 import { createCurlTransport, hasCurl } from "./transports/curl.ts";
 import { createGrpcJsTransport } from "./transports/grpc-js.ts";
 import { createOfficialTransport } from "./transports/official.ts";
+import { createSocketJsonTransport } from "./transports/socket-json.ts";
 
 const scope = "session:edit session:comment session:custom";
 
@@ -51,6 +53,14 @@ export function gather({ url, grpcUrl }: Relay, session: string, secret: Uint8Ar
         close: official.close,
       }),
       new ModernPerson({ ...common("gRPC, bidi, grpc-js", "greg"), carriage: bidiCarriage(native) }),
+      new ModernPerson({
+        ...common("WebSocket, binary, the platform's own", "wim"),
+        carriage: socketCarriage({ url }),
+      }),
+      new ModernPerson({
+        ...common("WebSocket, JSON, ws", "jo"),
+        carriage: bidiCarriage(clientOf(createSocketJsonTransport(url))),
+      }),
       new OriginalPerson({ ...common("gRPC, the original proto, grpc-js", "orla"), url: grpcUrl }),
     ],
     late: new ModernPerson({ ...common("gRPC-Web, bidi, joins late", "lea"), carriage: bidiCarriage(web) }),

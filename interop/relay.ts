@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-export type Runtime = "bun" | "node";
+export type Runtime = "bun" | "node" | "deno";
 
 export interface Relay {
   readonly url: string;
@@ -20,7 +20,7 @@ export async function startRelay(runtime: Runtime, dataDir: string, secret: stri
       ...Object.fromEntries(inherited),
       BATON_JWT_SECRET: secret,
       BATON_GRPC_PORT: "0",
-      ...(runtime === "node" ? { BATON_RUNTIME: "node" } : {}),
+      BATON_RUNTIME: runtime,
     },
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -15,12 +15,12 @@ One suite for every runtime: starts the relay on each as an operator does, with 
 wire to it, by each protocol and carriage that it serves. A line for each runtime, way and row; the last line is
 "N passed, N failed", and the exit code 1 unless none failed.
 
-  runtime        ${namesOf(runtimes)}; none: all of them
+  runtime        ${namesOf(runtimes)}; none: all but ${namesOf(runtimes.filter((one) => one.isOnlyNamed))}
   --row NAME     this row alone; may come several times: ${namesOf(rows)}
   --ways NAME    ways whose name contains this; may come several times: ${namesOf(ways)}
   --seed N       of what people type (1)
   --json         a line of JSON for each case instead
-  --table        writes docs/parity.md of what was seen; of whole runs alone
+  --table        writes docs/parity.md of what was seen; of all rows on all ways alone
   --help         this text`;
 
 const exitUsage = 64;
@@ -52,7 +52,10 @@ export function readArguments(): Asked {
       process.exit(0);
     }
     const asked = {
-      runtimes: positionals.length === 0 ? runtimes : positionals.map((name) => find(runtimes, "runtime", name)),
+      runtimes:
+        positionals.length === 0
+          ? runtimes.filter((one) => !one.isOnlyNamed)
+          : positionals.map((name) => find(runtimes, "runtime", name)),
       rows: values.row.length === 0 ? rows : values.row.map((name) => find(rows, "row", name)),
       ways: ways.filter(({ name }) => values.ways.length === 0 || values.ways.some((part) => name.includes(part))),
       seed: Number(values.seed),
@@ -60,8 +63,8 @@ export function readArguments(): Asked {
       writesTable: values.table,
     };
     if (asked.ways.length === 0) throw new Error(`no way is called ${values.ways.join(" or ")}`);
-    if (asked.writesTable && (values.row.length > 0 || values.ways.length > 0 || positionals.length > 0)) {
-      throw new Error("--table tells of a whole run: leave out what narrows it");
+    if (asked.writesTable && (values.row.length > 0 || values.ways.length > 0)) {
+      throw new Error("--table tells of all rows on all ways: leave out what narrows them");
     }
     return asked;
   } catch (error) {

@@ -1,10 +1,6 @@
 import { SessionMessageSchema, SubscribeRequestSchema } from "../src/gen/codereview/v1/codereview_pb.ts";
 import { type Answer, type Way as BareWay, type Call, call, encode, type Method } from "../test/bad-input/ways.ts";
-import type { Row } from "./row.ts";
 import type { Scene } from "./scene.ts";
-
-export const lacksBare: NonNullable<Row["lacks"]> = ({ bare }) =>
-  bare === undefined ? "it is no call of HTTP" : undefined;
 
 /** The scene's way byte by byte: its calls, each on a connection of its own, and its one method that streams. */
 export function bareOf({ way, entrance }: Scene): {
@@ -13,7 +9,6 @@ export function bareOf({ way, entrance }: Scene): {
   call(options: Call): Promise<Answer>;
 } {
   const { bare } = way;
-  if (bare === undefined) throw new Error(`${way.name} is no call of HTTP`);
   const at = { url: entrance.url, grpcUrl: entrance.url, httpVersion: entrance.httpVersion };
   return {
     way: bare,

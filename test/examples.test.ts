@@ -6,6 +6,7 @@ import { fromJsonString } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { type ChatOptions, openChat } from "../examples/connect-web/chat.ts";
+import { openSession } from "../examples/websocket/session.ts";
 import {
   CodeReviewService,
   PublishResponseSchema,
@@ -226,6 +227,68 @@ describe("examples/connect-web", () => {
     const said = chat.say("one");
     assert.match(String(await over), /no more tokens/);
     await assert.rejects(said, /no more tokens/);
+  });
+});
+
+describe("examples/websocket", () => {
+  test("EX8 two who talk hear each other once, also over a relay that is killed and started again", async () => {
+    const relay = await live.relay();
+    const heard = { ann: [] as string[], ben: [] as string[] };
+    let look = () => {};
+    const join = async (user: "ann" | "ben") => {
+      const token = await tokenFor(relay, user);
+      return openSession({
+        url: relay.url,
+        session: "demo",
+        token: async () => token,
+        heard(from, text) {
+          heard[user].push(`${from}: ${text}`);
+          look();
+        },
+      });
+    };
+    const [ann, ben] = [await join("ann"), await join("ben")];
+    await ann.say("one");
+    await ben.say("zwei \u{1f4ac}");
+    await relay.kill();
+    const said = ben.say("three");
+    await relay.restart();
+    await said;
+    await Promise.all([ann.say("four"), ann.say("five")]);
+    await new Promise<void>((resolve) => {
+      look = () => {
+        if (heard.ann.length >= 2 && heard.ben.length >= 3) resolve();
+      };
+      look();
+    });
+    for (const one of [ann, ben]) {
+      one.close();
+      await one.over;
+    }
+    assert.deepEqual(heard, {
+      ann: ["ben: zwei \u{1f4ac}", "ben: three"],
+      ben: ["ann: one", "ann: four", "ann: five"],
+    });
+  });
+
+  test("EX8 where to come back is no use, it is over", async () => {
+    const relay = await live.relay();
+    const token = await tokenFor(relay, "alice");
+    const { over } = openSession({ url: relay.url, session: "other", token: async () => token, heard: assert.fail });
+    await assert.rejects(over, /SESSION_FORBIDDEN/);
+    // A token that is refused is asked for again, as long as there is one.
+    let asked = 0;
+    const without = openSession({
+      url: relay.url,
+      session: "demo",
+      async token() {
+        asked += 1;
+        if (asked > 1) throw new Error("no more tokens");
+        return "a.b.c";
+      },
+      heard: assert.fail,
+    });
+    await assert.rejects(without.over, /no more tokens/);
   });
 });
 

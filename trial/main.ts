@@ -13,6 +13,7 @@ import { signDevelopmentToken } from "../src/auth/sign.ts";
 import { bidiCarriage } from "../src/client/carriage-bidi.ts";
 import { splitCarriage } from "../src/client/carriage-split.ts";
 import { CodeReviewService } from "../src/gen/codereview/v1/codereview_pb.ts";
+import { runtimeNames } from "../src/runtime/this-runtime.ts";
 import { createRandom } from "../test/support/random.ts";
 import { foldTexts, readRecords } from "./log.ts";
 import { Participant } from "./participant.ts";
@@ -29,7 +30,7 @@ joiner and the folded log must have the same bytes. The last line on stdout is J
 nothing was lost or came twice. The relay's rate limits are raised for it.
 
   --traces DIR   type the real histories there (*.json.gz of "editing-traces") instead of two files of this repository
-  --runtime R    what the relay runs on, bun or node (bun)
+  --runtime R    what the relay runs on, bun, node or deno (bun)
   --kill         kill -9 the relay several times, and start it again
   --drain        drain it (SIGTERM) and start it again; with --kill too, in turn
   --kills N      how often, in all (5)
@@ -55,8 +56,8 @@ if (options.help) {
   process.exit(0);
 }
 
-const runtime = options.runtime === "node" ? "node" : "bun";
-if (runtime !== options.runtime) throw new Error("--runtime is bun or node");
+const runtime = runtimeNames.find((name) => name === options.runtime);
+if (runtime === undefined) throw new Error(`--runtime is one of ${runtimeNames.join(", ")}`);
 
 if ((options.kill || options.drain) && options["full-disk"]) {
   throw new Error("--kill and --drain, or --full-disk: no relay starts on a full disk");

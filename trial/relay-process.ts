@@ -3,6 +3,8 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { runtimes } from "../test/support/runtimes.ts";
 
+const flags = { bun: [], node: [], deno: ["run", "--quiet", "--allow-all"] } as const;
+
 /** Rates are raised, since the trial types a thousand times as fast as a person. */
 export const raisedLimits = { BATON_LIMIT_MESSAGES_PER_SECOND: "100000", BATON_LIMIT_MESSAGES_BURST: "100000" };
 
@@ -39,7 +41,7 @@ export class RelayProcess {
   async start(): Promise<void> {
     const main = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
     // Without the launcher, so that a kill is the relay's own.
-    this.#child = spawn(runtimes[this.#runtime], [main, "start"], {
+    this.#child = spawn(runtimes[this.#runtime], [...flags[this.#runtime], main, "start"], {
       env: this.#environment,
       stdio: ["ignore", "ignore", "pipe"],
     });

@@ -1,25 +1,40 @@
 import { connect, type Socket } from "node:net";
-import type { Tally } from "../../src/cli/bench/bare-stream.ts";
 
 const headEnd = "\r\n\r\n";
 const maskKey = Buffer.from([1, 2, 3, 4]);
 
-/** A client of WebSocket (RFC 6455) that counts messages by their frames and looks into none. */
+/** Who is told of what comes, head by head and piece by piece; it decodes nothing. */
+export interface SocketListener {
+  /** A message begins, of so many bytes on the wire. */
+  message(bytes: number): void;
+  /** A piece of it. */
+  payload(chunk: Buffer, from: number, to: number): void;
+  ended(): void;
+}
+
+export interface SocketRequest {
+  readonly port: number;
+  readonly path: string;
+  readonly headers?: readonly string[];
+}
+
+/** A client of WebSocket (RFC 6455) that does nothing beyond what counting needs. */
 export class BareWebSocket {
   readonly #socket: Socket;
-  readonly #tally: Tally;
+  readonly #listener: SocketListener;
   #isOpen = false;
+  /** A head that is not whole. */
   #unread = Buffer.alloc(0);
   /** Of the message that is being read. */
   #left = 0;
   onChunk: () => void = () => undefined;
 
-  constructor(socket: Socket, path: string, tally: Tally, onEnd: () => void) {
+  private constructor(socket: Socket, { path, headers = [] }: SocketRequest, listener: SocketListener) {
     this.#socket = socket;
-    this.#tally = tally;
+    this.#listener = listener;
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("error", () => undefined);
-    socket.on("close", onEnd);
+    socket.on("close", () => listener.ended());
     socket.write(
       [
         `GET ${path} HTTP/1.1`,
@@ -28,14 +43,24 @@ export class BareWebSocket {
         "Upgrade: websocket",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ...headers,
       ].join("\r\n") + headEnd,
     );
   }
 
-  static async open(port: number, path: string, tally: Tally, onEnd: () => void): Promise<BareWebSocket> {
-    const socket = connect({ host: "127.0.0.1", port, noDelay: true });
+  static async open(request: SocketRequest, listener: SocketListener): Promise<BareWebSocket> {
+    const socket = connect({ host: "127.0.0.1", port: request.port, noDelay: true });
     await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new BareWebSocket(socket, path, tally, onEnd);
+    return new BareWebSocket(socket, request, listener);
+  }
+
+  /** Reads nothing more, so that what the server sends fills the sockets' buffers, and then waits there. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   close(): void {
@@ -59,27 +84,25 @@ export class BareWebSocket {
       this.#isOpen = end !== -1;
       if (this.#isOpen) bytes = bytes.subarray(end + headEnd.length);
     }
-    this.#unread = Buffer.from(bytes.subarray(this.#isOpen ? this.#count(bytes) : 0));
+    this.#unread = Buffer.from(bytes.subarray(this.#isOpen ? this.#take(bytes) : 0));
     this.onChunk();
   }
 
   /** Where the first head begins that is not whole. */
-  #count(bytes: Buffer): number {
+  #take(bytes: Buffer): number {
     let at = 0;
     for (;;) {
-      const skipped = Math.min(this.#left, bytes.length - at);
-      this.#left -= skipped;
-      at += skipped;
+      const to = at + Math.min(this.#left, bytes.length - at);
+      if (to > at) this.#listener.payload(bytes, at, to);
+      this.#left -= to - at;
+      at = to;
       if (bytes.length - at < 2) return at;
       const short = bytes.readUInt8(at + 1) & 127;
       const headBytes = short < 126 ? 2 : short === 126 ? 4 : 10;
       if (bytes.length - at < headBytes) return at;
       this.#left = short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : bytes.readUInt32BE(at + 6);
       at += headBytes;
-      // Counted when its first byte is there: what is under way is less than one for each reader.
-      this.#tally.messages += 1;
-      this.#tally.writes += 1;
-      this.#tally.bytes += headBytes + this.#left;
+      this.#listener.message(headBytes + this.#left);
     }
   }
 }

@@ -2,7 +2,6 @@
 // no tokens, no limits, no order beyond the event loop's.
 import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
-import process from "node:process";
 import { create } from "@bufbuild/protobuf";
 import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { createFetchHandler } from "@connectrpc/connect/protocol";
@@ -13,6 +12,8 @@ import {
   type SessionMessage,
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { runtimeName, serve } from "../../src/runtime/this-runtime.ts";
+import { defaultLimits } from "../../src/session/limits.ts";
 
 class Queue {
   readonly #messages: SessionMessage[] = [];
@@ -65,18 +66,17 @@ const routes = (router: ConnectRouter) =>
     },
   });
 
-if (process.versions.bun === undefined) {
+if (runtimeName === "node") {
   const server = createServer({ settings: { maxConcurrentStreams: 1_000 } }, connectNodeAdapter({ routes }));
   server.listen(0, "127.0.0.1", () => announce({ port: (server.address() as AddressInfo).port }));
 } else {
   const { handlers } = routes(createConnectRouter());
   const paths = new Map(handlers.map((handler) => [handler.requestPath, createFetchHandler(handler)]));
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
+  const server = await serve({
+    host: "127.0.0.1",
     port: 0,
-    http2: true,
-    idleTimeout: 0,
+    limits: defaultLimits,
     fetch: (request) => paths.get(new URL(request.url).pathname)?.(request) ?? new Response(null, { status: 404 }),
   });
-  announce({ port: server.port ?? 0 });
+  announce({ port: Number(new URL(server.url).port) });
 }

@@ -16,7 +16,8 @@ on a connection of its own that joins and never reads. After each time with it, 
 record, once and in order. The relay runs in a process of its own. Exit 1 unless, everywhere, the others keep 95 % of their
 throughput, the relay takes at most 2 MiB more (resident, after a collection), and nothing is missed.
 
-Runtimes: bun, node; protocols: connect, grpc-web, grpc. Without any: all, about six minutes.
+Runtimes: bun, node; protocols: connect, grpc-web, grpc, websocket, where each reader has a connection of its own. Without any:
+all, about eight minutes.
 
   --rounds N    with the slow reader, per runtime and protocol; medians are told (15)
   --seconds N   of each (0.5)
@@ -35,7 +36,7 @@ if (values.help) {
   process.exit(0);
 }
 
-const allProtocols: readonly Protocol[] = ["connect", "grpc-web", "grpc"];
+const allProtocols: readonly Protocol[] = ["connect", "grpc-web", "grpc", "websocket"];
 const chosen = <T extends string>(all: readonly T[]): readonly T[] => {
   const named = all.filter((name) => positionals.includes(name));
   return named.length > 0 ? named : all;

@@ -2,8 +2,9 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { BareConnection } from "../../src/cli/bench/bare-connection.ts";
-import { newTally } from "../../src/cli/bench/bare-stream.ts";
+import { type BareStream, newTally } from "../../src/cli/bench/bare-stream.ts";
 import {
+  type CallOptions,
   collaborate,
   decodeMessage,
   encodeMessage,
@@ -17,6 +18,8 @@ import type { Usage } from "../../src/cli/bench/side-channel.ts";
 import { median } from "../../src/cli/bench/statistics.ts";
 import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import type { RuntimeName } from "../../src/runtime/this-runtime.ts";
+import type { BareWebSocket } from "../audiences/bare-websocket.ts";
+import { openRelaySocket } from "../audiences/relay-socket.ts";
 import { withRelay } from "../contestants.ts";
 
 export type Protocol = keyof typeof contentTypes;
@@ -25,6 +28,8 @@ export const contentTypes = {
   connect: "application/connect+proto",
   "grpc-web": "application/grpc-web+proto",
   grpc: "application/grpc+proto",
+  /** None: it is a connection of its own. */
+  websocket: "",
 } as const;
 
 export interface Load {
@@ -62,10 +67,12 @@ interface Phase {
 const greetings = 2;
 
 export async function measure(runtime: RuntimeName, protocol: Protocol, load: Load): Promise<Measured> {
-  return await withRelay({ runtime, log: "sqlite" }, async (relay) => {
+  const work = async (relay: MeasuredProcess) => {
     const bench = await Bench.open(relay, protocol, load);
     return await bench.run();
-  });
+  };
+  // Readers that could speak are expected to, from time to time; here nobody does.
+  return await withRelay({ runtime, log: "sqlite" }, work, { limits: { heartbeatMs: 1e8 } });
 }
 
 const fillMessages = 600;
@@ -78,7 +85,7 @@ class Bench {
   readonly #protocol: Protocol;
   readonly #load: Load;
   readonly #tally = newTally();
-  readonly #connections: BareConnection[] = [];
+  readonly #connections: (BareConnection | BareWebSocket)[] = [];
   #send: (bytes: Uint8Array) => void = () => undefined;
   #published = 0;
   #isPumping = false;
@@ -94,15 +101,19 @@ class Bench {
     const bench = new Bench(relay, protocol, load);
     const token = await readToken();
     const { readers, connections } = load;
-    for (let index = 0; index < connections; index++) {
-      const connection = await bench.#connect();
-      const to = Math.round(((index + 1) * readers) / connections);
-      for (let count = Math.round((index * readers) / connections); count < to; count++) {
-        subscribe(connection, { ...bench.#call(token), tally: bench.#tally });
+    const reading = { ...bench.#call(token), tally: bench.#tally };
+    if (protocol === "websocket") {
+      for (let count = 0; count < readers; count++) await bench.#join(reading);
+    } else {
+      for (let index = 0; index < connections; index++) {
+        const connection = await bench.#connect();
+        const to = Math.round(((index + 1) * readers) / connections);
+        for (let count = Math.round((index * readers) / connections); count < to; count++)
+          subscribe(connection, reading);
       }
     }
     const own = newTally();
-    const writer = collaborate(await bench.#connect(), { ...bench.#call(await writeToken("writer")), tally: own });
+    const { stream: writer } = await bench.#join({ ...bench.#call(await writeToken("writer")), tally: own });
     bench.#send = (bytes) => writer.send(bytes);
     await until(() => bench.#tally.messages >= readers * greetings && own.messages >= greetings, "joins");
     for (const connection of bench.#connections) connection.onChunk = () => bench.#pump();
@@ -160,24 +171,24 @@ class Bench {
 
   /** A reader on a connection of its own that has joined, and reads no more until it is to go on. */
   async #openSlow() {
-    const connection = await this.#connect(false);
     const seqs: number[] = [];
     const first = this.#published + 1;
     const tally = newTally();
     let isOver = false;
     const call = this.#call(await readToken("slow"));
-    const stream = subscribe(connection, {
+    const options: CallOptions = {
       ...call,
       tally,
-      onEnd: (text) => {
+      onEnd: (text: string) => {
         if (!isOver) call.onEnd(text);
       },
-      onMessage: (bytes) => {
+      onMessage: (bytes: Uint8Array) => {
         if (tally.messages <= greetings) return;
         const { seq } = decodeMessage(bytes);
         if (seq > 0n) seqs.push(Number(seq));
       },
-    });
+    };
+    const { connection, stream } = await this.#openAlone(options);
     await until(() => tally.messages >= greetings, "the slow reader's join");
     connection.pause();
     return {
@@ -191,6 +202,26 @@ class Bench {
         return { behind: last + 1 - first, gaps };
       },
     };
+  }
+
+  /** A stream both ways that joins, on a connection of its own. */
+  async #join(options: CallOptions): Promise<{ readonly stream: BareStream }> {
+    if (this.#protocol !== "websocket") return { stream: collaborate(await this.#connect(), options) };
+    const { socket, stream } = await openRelaySocket(this.#relay.port, options);
+    stream.send(encodeMessage({ case: "join", value: options.join ?? {} }));
+    this.#connections.push(socket);
+    return { stream };
+  }
+
+  /** A reader on a connection of its own, whose windows are not opened by themselves where it has any. */
+  async #openAlone(options: CallOptions) {
+    if (this.#protocol !== "websocket") {
+      const connection = await this.#connect(false);
+      return { connection, stream: subscribe(connection, options) };
+    }
+    const { socket, stream } = await openRelaySocket(this.#relay.port, options);
+    stream.send(encodeMessage({ case: "join", value: options.join ?? {} }));
+    return { connection: socket, stream };
   }
 
   async #connect(takesAll = true): Promise<BareConnection> {

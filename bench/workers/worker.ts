@@ -13,7 +13,7 @@ export type WorkerOutput = z.infer<typeof output>;
 /** Measures within one process of a runtime: `script` prints what it found. */
 export async function runWorker(
   runtime: RuntimeName,
-  script: "append.ts" | "core.ts",
+  script: "append.ts" | "core.ts" | "redis-append.ts",
   args: readonly string[],
 ): Promise<WorkerOutput> {
   const path = fileURLToPath(new URL(script, import.meta.url));

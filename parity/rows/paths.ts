@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code } from "@connectrpc/connect";
-import { bareOf, lacksBare } from "../bare.ts";
+import { bareOf } from "../bare.ts";
 import type { CalmRow } from "../row.ts";
 
 const nothing = new Uint8Array();
@@ -9,7 +9,8 @@ export const paths: CalmRow = {
   kind: "calm",
   name: "wrong path, verb, type",
   says: "a path, verb or content type that is none is refused in the words of the protocol: 404, 405, 415",
-  lacks: lacksBare,
+  lacks: ({ carriage }) =>
+    carriage === "socket" ? "its handshake has a path and a verb, and no content type" : undefined,
   async run(scene) {
     const { way, method, call } = bareOf(scene);
     const token = await scene.token("ann");

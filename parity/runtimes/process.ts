@@ -11,13 +11,7 @@ export async function startProcess(
   environment: Readonly<Record<string, string>>,
 ): Promise<RunningRelay> {
   const dataDir = mkdtempSync(join(tmpdir(), "baton-parity-"));
-  const grpcPort = await freePort();
-  const relay = new RelayProcess(runtime, await freePort(), dataDir, secret, {
-    ...environment,
-    BATON_GRPC_PORT: String(grpcPort),
-    BATON_LOG_LEVEL: "error",
-  });
-  await relay.start();
+  const { relay, grpcPort } = await startOnFreePorts(runtime, dataDir, secret, environment);
   return {
     url: relay.url,
     grpcUrl: `http://127.0.0.1:${grpcPort}`,
@@ -30,4 +24,30 @@ export async function startProcess(
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** A port that was free a moment ago may have been taken by somebody else since. */
+const tries = 3;
+
+async function startOnFreePorts(
+  runtime: ConstructorParameters<typeof RelayProcess>[0],
+  dataDir: string,
+  secret: string,
+  environment: Readonly<Record<string, string>>,
+) {
+  for (let attempt = 1; ; attempt++) {
+    const grpcPort = await freePort();
+    const relay = new RelayProcess(runtime, await freePort(), dataDir, secret, {
+      ...environment,
+      BATON_GRPC_PORT: String(grpcPort),
+      BATON_LOG_LEVEL: "error",
+    });
+    try {
+      await relay.start();
+      return { relay, grpcPort };
+    } catch (error) {
+      await relay.kill();
+      if (attempt === tries) throw error;
+    }
+  }
 }

@@ -22,8 +22,8 @@ export interface Way {
   readonly carriage: "bidi" | "split" | "socket";
   /** It goes in where native gRPC is served. */
   readonly isNative?: true;
-  /** The same byte by byte; absent: it is no call of HTTP. */
-  readonly bare?: BareWay;
+  /** The same byte by byte. */
+  readonly bare: BareWay;
   /** `headers` go with every call. */
   open(entrance: Entrance, headers?: Readonly<Record<string, string>>): OpenWay;
 }

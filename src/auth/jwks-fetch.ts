@@ -43,7 +43,7 @@ export async function fetchJwks({ url, fetch: ask = fetch, timeoutMs = defaultTi
 }
 
 /** Some platforms show a redirect that was not followed as status 0. */
-function describeStatus({ status, type }: Response): string {
+function describeStatus({ status, type }: { readonly status: number; readonly type: string }): string {
   const isRedirect = type === "opaqueredirect" || (status >= 300 && status < 400);
   return isRedirect
     ? "it redirects, and no redirect is followed: give the address it leads to"
@@ -51,7 +51,7 @@ function describeStatus({ status, type }: Response): string {
 }
 
 async function readText({ body }: Response): Promise<FetchedText> {
-  const chunks: BlobPart[] = [];
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
   // Leaving the loop cancels the body.
   for await (const chunk of body ?? []) {
@@ -61,7 +61,7 @@ async function readText({ body }: Response): Promise<FetchedText> {
   }
   const whole = await new Blob(chunks).arrayBuffer();
   try {
-    return { kind: "text", text: new TextDecoder("utf-8", { fatal: true }).decode(whole) };
+    return { kind: "text", text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(whole) };
   } catch {
     return failed("its answer is not UTF-8");
   }

@@ -1,10 +1,12 @@
 import process from "node:process";
 import { Command } from "commander";
+import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
+import { engineOf } from "../runtime/open-log.ts";
 import { runtimeName } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import { describeOnline } from "./check-online.ts";
 import { type Config, requireConfig } from "./config.ts";
-import { limitNames, limitVariable } from "./limit-settings.ts";
+import { defaultRedisPrefix } from "./log-settings.ts";
 import { withExample } from "./options.ts";
 import { readTracing, requireSdk } from "./tracing.ts";
 
@@ -12,14 +14,17 @@ import { readTracing, requireSdk } from "./tracing.ts";
 export function createCheckCommand(): Command {
   const command = new Command("check")
     .description("say what is wrong with the configuration")
-    .option("--online", "also ask the issuer for its keys, if BATON_JWKS_URL is set")
+    .option(
+      "--online",
+      "also ask the issuer for its keys and the log's Redis whether it can keep one, where they are set",
+    )
     .action(async ({ online }: { readonly online?: true }) => {
       const config = await requireConfig(process.env);
       const tracing = readTracing(process.env);
       if (tracing !== undefined) await requireSdk();
       process.stdout.write(describeConfig(config));
       if (tracing !== undefined) process.stdout.write(`# Spans are sent to ${tracing.url.host}, by OTEL_ variables.\n`);
-      if (online) process.stdout.write(`${await describeOnline(config.key)}\n`);
+      if (online) process.stdout.write(`${await describeOnline(config)}\n`);
     });
   return withExample(command, "BATON_PORT=9000 npx baton check");
 }
@@ -50,7 +55,11 @@ export function describeConfig(config: Config): string {
     ["BATON_TLS_CERT", given(tls?.certPath)],
     ["BATON_TLS_KEY", hidden(tls !== undefined)],
     ["BATON_DATA_DIR", dataDir],
-    ["BATON_LOG", log],
+    ["BATON_LOG", engineOf(log)],
+    ["BATON_REDIS_PREFIX", typeof log === "object" ? log.prefix : defaultRedisPrefix],
+    ["REDIS_URL", engineOf(log) === "redis" ? "(set)" : "(not set)"],
+    ["UPSTASH_REDIS_REST_URL", engineOf(log) === "upstash" ? "(set)" : "(not set)"],
+    ["UPSTASH_REDIS_REST_TOKEN", engineOf(log) === "upstash" ? "(set)" : "(not set)"],
     ["BATON_JWT_SECRET", hidden(key.kind === "secret")],
     [
       "BATON_JWT_PUBLIC_KEY",

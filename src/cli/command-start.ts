@@ -25,7 +25,7 @@ export function createStartCommand(): Command {
     .addOption(new Option("--port <port>", "0: any free one (BATON_PORT, 8080)"))
     .addOption(new Option("--grpc-port <port>", "of native gRPC; 0: any free one, or off (BATON_GRPC_PORT, 8081)"))
     .addOption(dataDirOption())
-    .addOption(new Option("--log <engine>", "sqlite or memory (BATON_LOG, sqlite)"))
+    .addOption(new Option("--log <engine>", "sqlite, memory, redis or upstash (BATON_LOG, sqlite)"))
     .action(runStart);
   return withExample(command, "npx baton start --port 9000 --data-dir /var/lib/baton");
 }
@@ -35,9 +35,10 @@ async function runStart(flags: ConfigFlags): Promise<void> {
   // What the relay writes is its user's alone, also in a folder that was there before.
   process.umask(0o077);
   await configureLogging(config.logLevel);
-  await openDataFolder(config.dataDir);
+  const hasFolder = needsDataFolder(config);
+  if (hasFolder) await openDataFolder(config.dataDir);
   const keys = await openKeys(config);
-  const helloFile = await writeHelloRequest(config.dataDir);
+  const helloFile = hasFolder ? await writeHelloRequest(config.dataDir) : undefined;
   const tracing = readTracing(process.env);
   const endTracing = tracing && (await startTracing(tracing));
   const relay = await startRelay({ ...config, keys: keys.keys });
@@ -49,10 +50,13 @@ async function runStart(flags: ConfigFlags): Promise<void> {
   process.exit(await stopped);
 }
 
+/** Where the log is elsewhere and so is the key, nothing has to be written here. */
+const needsDataFolder = ({ log, key }: Config) => typeof log === "string" || key.kind === "development";
+
 async function greet(
   config: Config,
   { kind, secret }: RelayKeys,
-  { relay, helloFile }: { readonly relay: StartedRelay; readonly helloFile: string },
+  { relay, helloFile }: { readonly relay: StartedRelay; readonly helloFile: string | undefined },
 ): Promise<void> {
   const token =
     kind === "development" && secret !== undefined

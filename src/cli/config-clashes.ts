@@ -1,8 +1,10 @@
+import { isOnDeploy } from "../runtime/deno-version.ts";
+import { findLimitFaults, limitVariable } from "../runtime/limit-settings.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
 import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
-import { findLimitFaults, limitVariable } from "./limit-settings.ts";
+import { storeVariables } from "./log-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";
 
 /** What tokens are checked with: one of these. */
@@ -38,6 +40,12 @@ export function findClashes(settings: Settings, { given, faulty }: Variables): r
       says: "is the same as BATON_JWT_SECRET, so whoever signs tokens could make resume tokens; give it its own",
     });
   }
+  if (isOnDeploy && settings.BATON_LOG === "sqlite") {
+    faults.push({
+      variable: "BATON_LOG",
+      says: "is sqlite, whose file would not outlive an instance of Deno Deploy, nor be the others'; choose a log in Redis",
+    });
+  }
   const { BATON_RUNTIME: asked } = settings;
   if (asked !== undefined && asked !== runtimeName) {
     faults.push({
@@ -46,6 +54,10 @@ export function findClashes(settings: Settings, { given, faulty }: Variables): r
     });
   }
   faults.push(...findListenerFaults(settings, { given, faulty }));
+  const { BATON_LOG: engine } = settings;
+  for (const variable of storeVariables[engine].filter((name) => !given.has(name))) {
+    faults.push({ variable, says: `is not set, and says where the log ${engine} is kept (BATON_LOG); set it` });
+  }
   for (const { names, says } of findLimitFaults(settings.limits)) {
     const variables = names.map(limitVariable);
     if (variables.some((variable) => faulty.has(variable))) continue;

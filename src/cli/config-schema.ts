@@ -1,14 +1,15 @@
 import { z } from "zod";
+import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
+import { originsSchema } from "../runtime/origins.ts";
 import { runtimeNames } from "../runtime/this-runtime.ts";
 import { defaultLimits } from "../session/limits.ts";
 import { defaultDataDir } from "./data-folder.ts";
 import { isHost } from "./hosts.ts";
 import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
-import { limitNames, limitVariable } from "./limit-settings.ts";
-import { originsSchema } from "./origins.ts";
+import { redisPrefixSchema, storeSchema } from "./log-settings.ts";
 import { certificateSchema, tlsKeySchema } from "./tls-settings.ts";
 
-export const logEngines = ["sqlite", "memory"] as const;
+export const logEngines = ["sqlite", "memory", "redis", "upstash"] as const;
 export const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 
 const controlCharacter = /\p{Cc}/u;
@@ -56,8 +57,10 @@ export const configSchema = z.strictObject({
     .refine((path) => !controlCharacter.test(path), { error: "must be a path without control characters" })
     .default(defaultDataDir),
   BATON_LOG: z
-    .enum(logEngines, { error: "must be sqlite or memory, the logs that this version has; leave it out for sqlite" })
+    .enum(logEngines, { error: "must be sqlite or memory, redis or upstash; leave it out for sqlite" })
     .default("sqlite"),
+  BATON_REDIS_PREFIX: redisPrefixSchema,
+  ...storeSchema,
   BATON_JWT_SECRET: jwtSecretSchema.optional(),
   BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
   BATON_JWKS_URL: jwksUrlSchema.optional(),
@@ -72,7 +75,7 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   /** The launcher heeds it, before anything of this is read. */
-  BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun or node; leave it out for bun" }).optional(),
+  BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun, node or deno; leave it out for bun" }).optional(),
   BATON_LOG_LEVEL: z
     .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })
     .default("info"),

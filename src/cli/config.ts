@@ -1,12 +1,14 @@
 import { resolve } from "node:path";
+import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
+import type { LogChoice } from "../runtime/open-log.ts";
 import type { TlsIdentity } from "../runtime/server.ts";
 import type { Limits } from "../session/limits.ts";
 import { findClashes } from "./config-clashes.ts";
 import { type ConfigFault, describeFaults, findUnknown } from "./config-faults.ts";
-import { configSchema, type Settings, variableNames } from "./config-schema.ts";
+import { configSchema, logEngines, type Settings, variableNames } from "./config-schema.ts";
 import { ConfigurationError } from "./configuration-error.ts";
 import type { KeySetting } from "./key-settings.ts";
-import { limitNames, limitVariable } from "./limit-settings.ts";
+import { storeVariables, toLogChoice } from "./log-settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -29,7 +31,7 @@ export interface Config {
   readonly tls: (TlsIdentity & { readonly certPath: string }) | undefined;
   /** Absolute. */
   readonly dataDir: string;
-  readonly log: Settings["BATON_LOG"];
+  readonly log: LogChoice;
   readonly key: KeySetting;
   readonly issuer: string | undefined;
   readonly audience: string | undefined;
@@ -101,6 +103,11 @@ function collect(environment: Environment, flags: ConfigFlags) {
     texts.set(variable, text);
     labels.set(variable, flag);
   }
+  const engine = logEngines.find((name) => name === texts.get("BATON_LOG"));
+  for (const name of engine === undefined ? [] : storeVariables[engine]) {
+    const text = environment[name];
+    if (text !== undefined) texts.set(name, text);
+  }
   return { texts, labels };
 }
 
@@ -141,7 +148,7 @@ function toConfig(settings: Settings): Config {
     grpcPort: settings.BATON_GRPC_PORT === "off" ? undefined : settings.BATON_GRPC_PORT,
     tls: toTls(settings),
     dataDir: resolve(settings.BATON_DATA_DIR),
-    log: settings.BATON_LOG,
+    log: toLogChoice(settings),
     key: settings.BATON_JWT_SECRET ??
       settings.BATON_JWT_PUBLIC_KEY ??
       settings.BATON_JWKS_URL ?? { kind: "development" },

@@ -1,3 +1,4 @@
+import { engineOf } from "../runtime/open-log.ts";
 import type { StartedRelay } from "../runtime/start-relay.ts";
 import { runtimeTitle } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
@@ -12,19 +13,24 @@ export interface Greeting {
   readonly config: Config;
   /** Undefined with a configured key: its tokens are not the terminal's to show. */
   readonly token: string | undefined;
-  readonly helloFile: string;
+  /** Undefined: nothing is written to the disk. */
+  readonly helloFile: string | undefined;
 }
 
 /** What `start` prints for people, ready to be pasted. */
 export function describeStart({ version, relay: { url, grpcUrl }, config, token, helloFile }: Greeting): string {
-  const { dataDir, log, tls } = config;
+  const { log, tls } = config;
   return [
     `Baton ${version} listens on ${url}`,
     grpcUrl === undefined ? "Native gRPC: off" : `Native gRPC: ${grpcUrl}`,
-    `Data folder: ${dataDir} (log: ${log}; ${runtimeTitle})`,
+    `Data folder: ${helloFile === undefined ? "none" : config.dataDir} (log: ${engineOf(log)}; ${runtimeTitle})`,
     ...describeKey(config, token),
-    `Watch the session "${helloSession}" (Ctrl-C ends it):`,
-    curlLine({ url: reachableUrl(url), token, helloFile, certPath: tls?.certPath }),
+    ...(helloFile === undefined
+      ? []
+      : [
+          `Watch the session "${helloSession}" (Ctrl-C ends it):`,
+          curlLine({ url: reachableUrl(url), token, helloFile, certPath: tls?.certPath }),
+        ]),
     "",
   ].join("\n");
 }

@@ -6,7 +6,7 @@ import { errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { endFromError } from "../client/stream-error.ts";
 import { openSqliteLog } from "../durable/log-sqlite.ts";
 import { backupBytesHeader, backupPath } from "../relay/admin/backup.ts";
-import { databaseName } from "../runtime/start-relay.ts";
+import { databaseName, engineOf } from "../runtime/open-log.ts";
 import { BatonError } from "../session/reasons.ts";
 import { writeBackup } from "./backup-file.ts";
 import { requireConfig } from "./config.ts";
@@ -43,6 +43,12 @@ export async function runBackup(options: BackupOptions): Promise<void> {
 
 async function backUpFolder(path: string, { dataDir }: BackupOptions) {
   const config = await requireConfig(process.env, { dataDir });
+  if (config.log !== "sqlite") {
+    throw new BatonError(
+      "LOG_UNAVAILABLE",
+      `baton backup copies a log in SQLite, and this one is ${engineOf(config.log)} (BATON_LOG); a Redis is backed up by its own means`,
+    );
+  }
   const database = join(config.dataDir, databaseName);
   if (!existsSync(database)) {
     throw new BatonError(

@@ -2,6 +2,7 @@ import { type BusCodec, instanceCodec, maxLetterLength, sealLetter, sessionCodec
 import { createLocalBus } from "./bus-local.ts";
 import { createOutbox } from "./outbox.ts";
 import type { RedisConnection, RedisListener } from "./redis-connection.ts";
+import { encodeName } from "./redis-keys.ts";
 import type { SessionBus } from "./session-bus.ts";
 
 export interface RedisBusOptions {
@@ -108,13 +109,4 @@ export function createRedisBus(connection: RedisConnection, options: RedisBusOpt
   };
 }
 
-const sessionChannel = (prefix: string, sessionId: string) => `${prefix}bus:${channelName(sessionId)}`;
-
-/** Any text as letters, digits, `-` and `_`, no two alike: what is neither letter, digit nor `-` as `_` and its bytes in hex. */
-export function channelName(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  return Array.from(bytes, (byte) => {
-    const character = String.fromCharCode(byte);
-    return /[A-Za-z0-9-]/.test(character) ? character : `_${byte.toString(16).padStart(2, "0")}`;
-  }).join("");
-}
+const sessionChannel = (prefix: string, sessionId: string) => `${prefix}bus:${encodeName(sessionId)}`;

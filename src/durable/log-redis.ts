@@ -134,7 +134,10 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
     },
 
     watch: (sessionId, ring) =>
-      connection.subscribe(keys.doorbell(sessionId), { open: () => ring(), message: () => ring() }),
+      connection.subscribe(keys.doorbell(sessionId), {
+        open: () => ring(),
+        message: (head) => ring(head === "" ? undefined : Number(head)),
+      }),
 
     async delete(sessionId, untouchedSinceMs) {
       assertOpen();

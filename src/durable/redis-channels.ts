@@ -59,9 +59,10 @@ export class RedisChannels {
         }
       }
     } catch (error) {
-      // A link that was lost is followed by another, and all is settled anew; a server that refuses is not asked again.
-      const reason = error instanceof BatonError ? error.message : "unknown";
-      logger.warn("a channel of the log's Redis cannot be listened to now", { reason });
+      // A link that was lost is followed by another, and all is settled anew. A server that refuses is not asked again on
+      // this one: it gave a reason.
+      if (!(error instanceof BatonError) || error.cause === undefined) return;
+      logger.warn("a channel of the log's Redis cannot be listened to now", { reason: error.message });
     } finally {
       channel.isSettling = false;
     }

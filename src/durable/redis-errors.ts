@@ -6,10 +6,6 @@ import { BatonError } from "../session/reasons.ts";
  */
 export const redisErrorCode = (text: string): string => /^[A-Z][A-Z0-9]*/.exec(text)?.[0] ?? "ERR";
 
-/** What Upstash says, behind the word ERR, of a value or a database that is too large. */
-const tooLarge = /^ERR (max (request|record|data) size|DB capacity quota) exceeded/i;
-const outOfRequests = /^ERR max (daily|monthly) request limit exceeded/i;
-
 /**
  * An error that a Redis answered with, as the port's users see it. Every one says that nothing was written. Its cause is
  * the error's first word.
@@ -20,9 +16,6 @@ export function redisFailure(text: string): BatonError {
 }
 
 function judge(text: string): BatonError {
-  if (tooLarge.test(text))
-    return new BatonError("LOG_FULL", "the log's Redis takes no more, or nothing as large as this");
-  if (outOfRequests.test(text)) return unavailable("the log's Redis has answered as often as its plan allows");
   const code = redisErrorCode(text);
   switch (code) {
     case "OOM":

@@ -1,6 +1,6 @@
 /**
- * Under which names a log is kept in Redis. All begin with the prefix, and it stands in braces: where keys are spread by
- * them ("hash tags"), one log's are together, as scripts that touch several need it.
+ * Under which names a log is kept in Redis. The keys begin with the prefix in braces: where keys are spread over machines by
+ * what stands in braces ("hash tags"), one log's are together, as scripts that touch several of them need it.
  */
 export interface RedisKeys {
   /** Hash: the session's state, and its clients. */
@@ -22,14 +22,14 @@ export interface RedisKeys {
   readonly revokedUntil: string;
 }
 
-/** `prefix` has no braces. */
+/** `prefix`: of letters, digits, `_`, `:` and `-`. */
 export function createRedisKeys(prefix: string): RedisKeys {
   const name = (kind: string) => `{${prefix}}${kind}`;
   return {
     session: (sessionId) => name(`session:${encodeName(sessionId)}`),
     records: (sessionId) => name(`records:${encodeName(sessionId)}`),
     snapshots: (sessionId) => name(`snapshots:${encodeName(sessionId)}`),
-    doorbell: (sessionId) => name(`doorbell:${encodeName(sessionId)}`),
+    doorbell: (sessionId) => `${prefix}doorbell:${encodeName(sessionId)}`,
     sessions: name("sessions"),
     generation: name("generation"),
     secrets: name("secrets"),
@@ -38,7 +38,11 @@ export function createRedisKeys(prefix: string): RedisKeys {
   };
 }
 
-/** Different for every two names. Those that the relay allows stay as they are; all other characters are written out. */
-export function encodeName(name: string): string {
-  return name.replace(/[^A-Za-z0-9._/-]/g, (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** Any text as letters, digits, `-` and `_`, no two alike: what is neither letter, digit nor `-` as `_` and its bytes in hex. */
+export function encodeName(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  return Array.from(bytes, (byte) => {
+    const character = String.fromCharCode(byte);
+    return /[A-Za-z0-9-]/.test(character) ? character : `_${byte.toString(16).padStart(2, "0")}`;
+  }).join("");
 }

@@ -95,5 +95,6 @@ function* storedRecords(
       if (record.seq >= from) yield record;
     }
   }
-  if (next === undefined || next <= from) throw new BatonError("LOG_DAMAGED");
+  // What was left out for its size comes behind more than may be taken: so this is the end, and it has to be the head's.
+  if (next === undefined || next <= to) throw new BatonError("LOG_DAMAGED");
 }

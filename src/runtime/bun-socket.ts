@@ -26,7 +26,7 @@ class BunSocket implements ServerSocket {
 
   send(messages: readonly Uint8Array[], kind: SocketMessageKind): Promise<void> | undefined {
     const socket = this.#socket;
-    if (socket.readyState !== WebSocket.OPEN) throw new Error("the socket has closed");
+    if (socket.readyState !== WebSocket.OPEN) return undefined;
     const [only] = messages;
     if (only !== undefined && messages.length === 1) sendOne(socket, only, kind);
     else socket.cork(() => void messages.forEach((message) => void sendOne(socket, message, kind)));

@@ -52,7 +52,8 @@ export function createSink(outgoing: Writable, begin: () => void): BodySink {
       if (outgoing.destroyed || outgoing.writableEnded) throw new Error("the peer is gone");
       if (!hasBegun) begin();
       hasBegun = true;
-      if (outgoing.write(bytes)) return undefined;
+      // Once half of what waits is off, a stream says again that there is room, but the peer is still behind.
+      if (outgoing.write(bytes) && behind === undefined) return undefined;
       behind ??= new Promise((resolve) => {
         const settle = () => {
           outgoing.off("drain", settle).off("close", settle);

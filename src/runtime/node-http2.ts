@@ -1,9 +1,9 @@
-import { type AddressInfo, createServer as createTcpServer, isIPv6, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { type HttpVersion, onVersionShown } from "./node-connections.ts";
 import { createH1Server } from "./node-h1.ts";
 import { createH2Server } from "./node-h2.ts";
-import { type RunningServer, type ServeOptions, startErrorFrom } from "./server.ts";
+import { type RunningServer, type ServeOptions, startErrorFrom, urlOf } from "./server.ts";
 
 /**
  * HTTP/1.1 and HTTP/2 on one port, in cleartext or over TLS, by Node's own servers, on Node and on Bun; over HTTP/2 it
@@ -35,8 +35,7 @@ export async function serveNode({ host, port, tls, limits, fetch }: ServeOptions
   });
   const address = await listen(listener, host, port);
   return {
-    url: new URL(`${tls === undefined ? "http" : "https"}://${isIPv6(host) ? `[${host}]` : host}:${address.port}`)
-      .origin,
+    url: urlOf({ host, port: address.port, tls }),
     async stop(graceMs) {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       for (const server of Object.values(servers)) server.drain();

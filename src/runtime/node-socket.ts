@@ -56,7 +56,8 @@ class NodeSocket implements ServerSocket {
 
   send(messages: readonly Uint8Array[], kind: SocketMessageKind): Promise<void> | undefined {
     const connection = this.#connection;
-    if (this.#ws.readyState !== this.#ws.OPEN || connection.destroyed) throw new Error("the socket has closed");
+    // Its close is told, or about to be: its peer's close frame comes before.
+    if (this.#ws.readyState !== this.#ws.OPEN || connection.destroyed) return undefined;
     connection.cork();
     for (const message of messages) this.#ws.send(message, { binary: kind === "binary", compress: false });
     connection.uncork();

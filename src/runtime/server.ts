@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import type { Limits } from "../session/limits.ts";
 import { StartError } from "./start-error.ts";
@@ -10,7 +11,10 @@ export interface TlsIdentity {
 
 export type FetchHandler = (request: Request, bindings: WireBindings) => Response | Promise<Response>;
 
-/** What one connection may cost. Bun's own listener heeds `headerBytes`, up to its own 16 KiB, and `connectionIdleMs`. */
+/**
+ * What one connection may cost. Bun's own listener heeds `headerBytes`, up to its own 16 KiB, and `connectionIdleMs`;
+ * Deno's heeds `headerBytes`, up to its own.
+ */
 export type ConnectionLimits = Pick<
   Limits,
   "headerBytes" | "streamsPerConnection" | "firstMessageMs" | "connectionIdleMs" | "messageBytes"
@@ -31,6 +35,11 @@ export interface RunningServer {
   readonly url: string;
   /** Takes no new connections and waits until the open calls have ended; they are cut when `graceMs` have passed. */
   stop(graceMs: number): Promise<void>;
+}
+
+/** Without a slash at the end. */
+export function urlOf({ host, port, tls }: Pick<ServeOptions, "host" | "port" | "tls">): string {
+  return new URL(`${tls === undefined ? "http" : "https"}://${isIPv6(host) ? `[${host}]` : host}:${port}`).origin;
 }
 
 /** What a listener failed with, in words that say what to do. */

@@ -1,23 +1,17 @@
-import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import type { KeySource } from "../auth/keys.ts";
-import { createLocalBus } from "../durable/bus-local.ts";
 import { withBreaker } from "../durable/log-breaker.ts";
-import { createMemoryLog } from "../durable/log-memory.ts";
-import { openSqliteLog } from "../durable/log-sqlite.ts";
-import type { SessionLog } from "../durable/session-log.ts";
-import type { OpenBackup } from "../durable/store-backup.ts";
 import { createRelay } from "../relay/create-relay.ts";
 import { createHealthRoutes } from "../relay/health.ts";
 import { createMetricsRoutes, type MetricsAccess } from "../relay/metrics/routes.ts";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import type { Limits } from "../session/limits.ts";
-import { assertNever } from "../session/reasons.ts";
 import { logFileBytes } from "./log-files.ts";
 import { isLoopback } from "./loopback.ts";
 import { serveNode } from "./node-http2.ts";
+import { databasePath, type LogChoice, openLog } from "./open-log.ts";
 import { processMetrics } from "./process-metrics.ts";
 import type { FetchHandler, RunningServer, TlsIdentity } from "./server.ts";
 import { runtimeTitle, serve } from "./this-runtime.ts";
@@ -36,7 +30,7 @@ export interface RelayConfig {
   readonly tls?: TlsIdentity | undefined;
   /** Of the SQLite log, which makes it where it is missing; on a local disk. */
   readonly dataDir: string;
-  readonly log: "sqlite" | "memory";
+  readonly log: LogChoice;
   readonly keys: KeySource;
   /** What the claim `iss` must be; left out: anything. */
   readonly issuer?: string | undefined;
@@ -60,22 +54,19 @@ export interface StartedRelay {
   close(): Promise<void>;
 }
 
-/** Of the log, in the data folder. */
-export const databaseName = "baton.sqlite";
-
 /** What is left of the drain's time for connections to close in, once their streams have ended. */
 const closeGraceMs = 500;
 
 /** Resolves once the relay listens. Rejects with an error that says what to do where its operator can help. */
 export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   const { host, port, grpcPort, tls, dataDir, limits, keys, issuer, audience, allowedOrigins, resumeSecret } = config;
-  const opened = await openLog(config);
+  const opened = await openLog(config.log, { dataDir, clientTtlMs: limits.clientTtlMs });
   const log = withBreaker(opened.log);
   const servers: RunningServer[] = [];
   try {
     const running = await createRelay({
       log,
-      bus: createLocalBus().member(),
+      bus: opened.bus,
       limits,
       now: Date.now,
       newId: createStreamId,
@@ -123,22 +114,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
   }
 }
 
-const databasePath = (dataDir: string) => join(dataDir, databaseName);
-
 function metricsAccess({ host, metricsToken }: RelayConfig): MetricsAccess {
   if (metricsToken !== undefined) return { kind: "token", token: metricsToken };
   return { kind: isLoopback(host) ? "open" : "closed" };
-}
-
-async function openLog({ log, dataDir }: RelayConfig): Promise<{ log: SessionLog; openBackup?: OpenBackup }> {
-  switch (log) {
-    case "memory":
-      return { log: createMemoryLog(Date.now) };
-    case "sqlite": {
-      const sqlite = await openSqliteLog({ path: databasePath(dataDir), now: Date.now });
-      return { log: sqlite, openBackup: sqlite.openBackup };
-    }
-    default:
-      return assertNever(log);
-  }
 }

@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { createObjectsLog, type ObjectStubs, type SessionRpc } from "../durable/log-objects.ts";
 import { answer, ask } from "../durable/object-answer.ts";
-import { createObjectLog, type ObjectLog } from "../durable/object-log.ts";
+import { createObjectLog, type ObjectLog, type ObjectLogOptions } from "../durable/object-log.ts";
 import type { AppendBatch, ClientKey, StoredSnapshot } from "../durable/session-log.ts";
 
 /** An object that is one session, as far as its log goes. What lives on the log extends it. */
@@ -10,13 +10,19 @@ export abstract class SessionLogObject<Env = unknown> extends DurableObject<Env>
 
   /**
    * @param stubs the way to the other objects
-   * @param sessionId default: as the object is named
+   * @param own of the log, what differs from the object's own name and storage
    */
-  constructor(ctx: DurableObjectState, env: Env, stubs: ObjectStubs, sessionId: string = ctx.id.name ?? "") {
+  constructor(
+    ctx: DurableObjectState,
+    env: Env,
+    stubs: ObjectStubs,
+    own: Partial<Pick<ObjectLogOptions, "sessionId" | "storage">> = {},
+  ) {
     super(ctx, env);
     this.log = createObjectLog({
-      sessionId,
+      sessionId: ctx.id.name ?? "",
       storage: ctx.storage,
+      ...own,
       directory: {
         add: (id) => ask(async () => stubs.directory().add(id)),
         remove: (id) => ask(async () => stubs.directory().remove(id)),

@@ -1,5 +1,5 @@
 // The ways in, byte by byte: a test says exactly what goes up and sees exactly what comes down, in each protocol and form.
-import http2 from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { endStreamFlag, endStreamFromJson, errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
@@ -13,6 +13,7 @@ import {
   SessionMessageSchema,
 } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { splitFrames } from "../wire/frames.ts";
+import { connectH1, connectH2 } from "./exchanges.ts";
 import { callBySocket } from "./socket-call.ts";
 
 export type Form = "binary" | "json";
@@ -113,6 +114,8 @@ export function wayOf(name: string): Way {
 export interface Entrances {
   readonly url: string;
   readonly grpcUrl: string;
+  /** Default: "2". */
+  readonly httpVersion?: "1.1" | "2";
 }
 
 export interface Answer {
@@ -151,44 +154,26 @@ export const isUnary = (method: Method) => CodeReviewService.method[method].meth
 const deadlineHeader = ({ protocol }: Way, ms: number): Record<string, string> =>
   protocol === "connect" ? { "connect-timeout-ms": String(ms) } : { "grpc-timeout": `${ms}m` };
 
-/** An HTTP/2 connection on which calls are made, any number at once. */
-export function openConnection({ url, grpcUrl }: Entrances, way: Way) {
-  const connection = http2.connect(way.protocol === "grpc" ? grpcUrl : url);
-  connection.on("error", () => undefined);
+/** An HTTP/2 connection on which calls are made, any number at once; where there is none, each call makes its own. */
+export function openConnection({ url, grpcUrl, httpVersion = "2" }: Entrances, way: Way) {
+  const baseUrl = way.protocol === "grpc" ? grpcUrl : url;
+  const connection = httpVersion === "2" ? connectH2(baseUrl) : connectH1(baseUrl);
   return {
-    call: async ({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> => {
+    async call({ method, token, body, headers = {}, deadlineMs }: Call): Promise<Answer> {
       if (isBySocket(way, method)) return await callBySocket(url, way.form, { token, body, headers });
-      return await new Promise((resolve, reject) => {
-        const stream = connection.request({
-          ":method": "POST",
-          ":path": pathOf(method),
-          "content-type": isUnary(method) ? way.unaryType : way.streamType,
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(deadlineMs === undefined ? {} : deadlineHeader(way, deadlineMs)),
-          ...(way.protocol === "grpc" ? { te: "trailers" } : {}),
-          ...headers,
-        });
-        let received: http2.IncomingHttpHeaders = {};
-        const chunks: Uint8Array[] = [];
-        stream.on("response", (head) => {
-          received = head;
-        });
-        stream.on("trailers", (trailers) => {
-          received = { ...received, ...trailers };
-        });
-        stream.on("data", (chunk: Uint8Array) => chunks.push(chunk));
-        stream.on("error", reject);
-        stream.on("close", () => {
-          try {
-            const whole = Buffer.concat(chunks);
-            const plain = way.base64 === undefined ? whole : decodeBase64(whole.toString("latin1"));
-            resolve(readAnswer(way, isUnary(method), received, new Uint8Array(plain)));
-          } catch (error) {
-            reject(error);
-          }
-        });
-        stream.end(way.base64 === undefined ? body : Buffer.from(body).toString("base64"));
-      });
+      const head = {
+        ":method": "POST",
+        ":path": pathOf(method),
+        "content-type": isUnary(method) ? way.unaryType : way.streamType,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(deadlineMs === undefined ? {} : deadlineHeader(way, deadlineMs)),
+        ...(way.protocol === "grpc" ? { te: "trailers" } : {}),
+        ...headers,
+      };
+      const sent = way.base64 === undefined ? body : Buffer.from(Buffer.from(body).toString("base64"));
+      const { received, bytes } = await connection.exchange(head, sent);
+      const plain = way.base64 === undefined ? bytes : decodeBase64(bytes.toString("latin1"));
+      return readAnswer(way, isUnary(method), received, new Uint8Array(plain));
     },
     close: () => connection.close(),
   };
@@ -209,7 +194,7 @@ export async function call(at: Entrances, way: Way, options: Call): Promise<Answ
   }
 }
 
-function readAnswer(way: Way, unary: boolean, received: http2.IncomingHttpHeaders, body: Uint8Array): Answer {
+function readAnswer(way: Way, unary: boolean, received: IncomingHttpHeaders, body: Uint8Array): Answer {
   const plain = Object.entries(received).flatMap(([name, value]): [string, string][] =>
     name.startsWith(":") || typeof value !== "string" ? [] : [[name, value]],
   );

@@ -6,7 +6,7 @@ import { after, describe, test } from "node:test";
 import { type Config, type ConfigFlags, type Environment, readConfig } from "../../src/cli/config.ts";
 import { describeFaults } from "../../src/cli/config-faults.ts";
 import { variableNames } from "../../src/cli/config-schema.ts";
-import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
+import { limitNames, limitVariable } from "../../src/runtime/limit-settings.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { certificate } from "../auth/issuer.ts";
 import { createBench } from "./run-baton.ts";
@@ -35,6 +35,18 @@ async function assertFault(environment: Environment, variable: string, says: Reg
   assert.match(faults[0] ?? "", says);
 }
 
+/** What else is set for a variable to be read that only one log needs. */
+const storeOf = (variable: string): Environment => {
+  if (variable.startsWith("UPSTASH_")) {
+    return {
+      BATON_LOG: "upstash",
+      UPSTASH_REDIS_REST_URL: "https://eu1-calm-1.upstash.io",
+      UPSTASH_REDIS_REST_TOKEN: "AbCdEf0123456789",
+    };
+  }
+  return variable === "REDIS_URL" ? { BATON_LOG: "redis", REDIS_URL: "redis://127.0.0.1:6379" } : {};
+};
+
 describe("configuration", () => {
   test("CF1 nothing set is a sound configuration, with every limit's default", async () => {
     const config = await configOf({});
@@ -56,7 +68,7 @@ describe("configuration", () => {
     const faults = await faultsOf({
       BATON_HOST: "not a host",
       BATON_PORT: "65536",
-      BATON_LOG: "redis",
+      BATON_LOG: "postgres",
       BATON_JWT_SECRET: "short",
       BATON_RESUME_SECRET: "short",
       BATON_LOG_LEVEL: "loud",
@@ -145,8 +157,51 @@ describe("configuration", () => {
   }
 
   for (const variable of variableNames) {
-    test(`CF3 ${variable} refuses to be empty`, () => assertFault({ [variable]: " " }, variable, /empty/));
+    test(`CF3 ${variable} refuses to be empty`, () =>
+      assertFault({ ...storeOf(variable), [variable]: " " }, variable, /empty/));
   }
+
+  const stores: readonly (readonly [string, string, RegExp])[] = [
+    ["REDIS_URL", "http://127.0.0.1:6379", /redis:/],
+    ["REDIS_URL", "redis://127.0.0.1:6379/zero", /redis:/],
+    ["REDIS_URL", "redis://user:100%@host", /%XX/],
+    ["REDIS_URL", "rediss://host?tls=no", /rediss:/],
+    ["UPSTASH_REDIS_REST_URL", "redis://host", /https/],
+    ["UPSTASH_REDIS_REST_TOKEN", "with a space in it", /token/],
+    ["BATON_REDIS_PREFIX", "{a}:", /letters/],
+  ];
+  for (const [variable, value, says] of stores) {
+    test(`CF16 ${variable} refuses ${value}`, () =>
+      assertFault({ ...storeOf(variable), [variable]: value }, variable, says));
+  }
+
+  test("CF16 a log in a Redis needs what says where it is, and knows what it is given", async () => {
+    await assertFault({ BATON_LOG: "redis" }, "REDIS_URL", /not set/);
+    await assertFault(
+      { ...storeOf("UPSTASH_REDIS_REST_URL"), UPSTASH_REDIS_REST_TOKEN: undefined },
+      "UPSTASH_REDIS_REST_TOKEN",
+      /not set/,
+    );
+    const url = "rediss://relay:pass%20word@redis.example.com:6380/2";
+    assert.deepEqual((await configOf({ BATON_LOG: "redis", REDIS_URL: url, BATON_REDIS_PREFIX: "acme:" })).log, {
+      kind: "redis",
+      url,
+      prefix: "acme:",
+    });
+    assert.deepEqual((await configOf(storeOf("UPSTASH_REDIS_REST_URL"), { log: "memory" })).log, "memory");
+    assert.deepEqual((await configOf(storeOf("UPSTASH_REDIS_REST_URL"))).log, {
+      kind: "upstash",
+      url: "https://eu1-calm-1.upstash.io",
+      token: "AbCdEf0123456789",
+      prefix: "baton:",
+    });
+  });
+
+  test("CF16 what is set of a Redis for other programs says nothing to a log elsewhere", async () => {
+    const others = { REDIS_URL: "not one", UPSTASH_REDIS_REST_URL: "", UPSTASH_REDIS_REST_TOKEN: "x" };
+    assert.equal((await configOf(others)).log, "sqlite");
+    assert.equal((await configOf({ ...others, ...storeOf("REDIS_URL") })).log instanceof Object, true);
+  });
 
   test("CF4 a name that means nothing is a fault, and tells which was meant", async () => {
     await assertFault({ BATON_LIMIT_MESAGE_BYTES: "1" }, "BATON_LIMIT_MESAGE_BYTES", /BATON_LIMIT_MESSAGE_BYTES\?/);
@@ -287,7 +342,13 @@ describe("configuration", () => {
     const canary = "canary\tPINEAPPLE";
     const wrong = Object.fromEntries([...variableNames, "BATON_UNKNOWN"].map((name) => [name, canary]));
     const faults = await faultsOf(wrong);
-    assert.ok(faults.length >= variableNames.length);
+    const ofStores = variableNames.filter((name) => !name.startsWith("BATON_"));
+    assert.ok(faults.length >= variableNames.length - ofStores.length);
     assert.doesNotMatch(faults.join("\n"), /PINEAPPLE/);
+    for (const variable of ofStores) {
+      const [fault = ""] = await faultsOf({ ...storeOf(variable), [variable]: canary });
+      assert.match(fault, new RegExp(`^${variable}: `));
+      assert.doesNotMatch(fault, /PINEAPPLE/);
+    }
   });
 });

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { variableNames } from "../../src/cli/config-schema.ts";
-import { limitNames, limitVariable } from "../../src/cli/limit-settings.ts";
 import { createProgram } from "../../src/cli/program.ts";
+import { limitNames, limitVariable } from "../../src/runtime/limit-settings.ts";
 import { defaultLimits } from "../../src/session/limits.ts";
 import { repository } from "./run-baton.ts";
 
@@ -13,7 +13,9 @@ const operating = readFileSync(join(repository, "docs/operate.md"), "utf8");
 
 describe("the docs", () => {
   test("CF12 name every setting, and no other", () => {
-    const documented = [...`${readme}${operating}`.matchAll(/^\| `(BATON_[A-Z_]+)`/gm)].map(([, name]) => name);
+    const documented = [...`${readme}${operating}`.matchAll(/^\| `((?:BATON|REDIS|UPSTASH)_[A-Z_]+)`/gm)].map(
+      ([, name]) => name,
+    );
     assert.deepEqual(documented.sort(), [...variableNames].sort());
   });
 

@@ -105,7 +105,7 @@ describe("BATON_RUNTIME", () => {
     assert.match(run.stdout, /^BATON_RUNTIME=bun$/m);
     const wrong = bench.run(runtimes.node, [launcher, "check"], { env: { BATON_RUNTIME: "Node" } });
     assert.deepEqual(await wrong.exit, ended(78));
-    assert.equal(wrong.stderr, "BATON_RUNTIME: must be bun or node; leave it out for bun\n");
+    assert.equal(wrong.stderr, "BATON_RUNTIME: must be bun, node or deno; leave it out for bun\n");
   });
 
   for (const [program, enough, tooOld] of [

@@ -133,6 +133,11 @@ export class LocalObjects {
     }
   }
 
+  /** As the directory has them. */
+  directoryNames(): readonly string[] {
+    return this.#directory.names("", "", Number.MAX_SAFE_INTEGER);
+  }
+
   close(): void {
     for (const { db } of [...this.#storages.values(), this.#directoryStorage]) db.close();
   }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
+import { createClient } from "@redis/client";
 import type { RedisConnection } from "../../src/durable/redis-connection.ts";
+import { connectUpstash } from "../../src/durable/redis-rest.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { gatherLogs } from "../auth/issuer.ts";
 import { describeWithRedis } from "../support/redis-server.ts";
@@ -266,6 +268,29 @@ describeWithRedis("Redis over REST", () => {
       tokens.join(),
     );
     assert.notEqual(tokens.at(-1), tokens[1]);
+  });
+
+  test("UP10 a start needs a database that can be reached, that this token may write to, and that evicts nothing", async () => {
+    const { bridge, redis } = place;
+    const start = (token: string, url = bridge.url) => connectUpstash({ url, token, prefix: "baton:" });
+    const configured = createClient({ socket: { host: "127.0.0.1", port: redis.port } });
+    await configured.connect();
+    const refusal = (starting: Promise<RedisConnection>, says: RegExp) =>
+      assert.rejects(starting, (error) => error instanceof BatonError && says.test(error.message));
+    try {
+      await (await start(bridge.token)).close();
+      await refusal(start(bridge.readOnlyToken), /read-only/);
+      await refusal(start("another"), /refuses the token/);
+      await refusal(start(bridge.token, "http://127.0.0.1:9"), /cannot be reached/);
+      for (const policy of ["allkeys-lru", "volatile-ttl"]) {
+        await configured.configSet("maxmemory-policy", policy);
+        await refusal(start(bridge.token), /turn eviction off/);
+      }
+    } finally {
+      await configured.configSet("maxmemory-policy", "noeviction");
+      configured.destroy();
+    }
+    assert.equal(bridge.streams.opened, 0);
   });
 
   test("UP9 commands that come together are requests of their own: one that is lost takes no other with it", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before } from "node:test";
 import type { RedisConnection } from "../../src/durable/redis-connection.ts";
-import { connectUpstash, type UpstashOptions } from "../../src/durable/redis-rest.ts";
+import { createRestConnection, type UpstashOptions } from "../../src/durable/redis-rest.ts";
 import { startRedis, type TestRedis } from "../support/redis-server.ts";
 import { type BridgeOptions, startUpstashBridge, type UpstashBridge } from "../support/upstash-bridge.ts";
 
@@ -50,7 +50,13 @@ export function useUpstash(options: Omit<BridgeOptions, "redisPort"> = {}): Upst
     },
     connect(changes = {}) {
       const { url, token } = there(bridge);
-      const connection = connectUpstash({ url, token, prefix: "baton:", subscriptionTiming: shortTiming, ...changes });
+      const connection = createRestConnection({
+        url,
+        token,
+        prefix: "baton:",
+        subscriptionTiming: shortTiming,
+        ...changes,
+      });
       connections.push(connection);
       return connection;
     },

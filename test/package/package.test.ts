@@ -47,8 +47,9 @@ describe("the package", () => {
   });
 
   test("PK1 has all of the sources, each with its declarations, and names no file that is not there", () => {
-    const sources = readdirSync(join(repository, "src"), { recursive: true, encoding: "utf8" }).filter((name) =>
-      name.endsWith(".ts"),
+    // What runs on Workers is bundled from the repository, with its wrangler.toml.
+    const sources = readdirSync(join(repository, "src"), { recursive: true, encoding: "utf8" }).filter(
+      (name) => name.endsWith(".ts") && !name.startsWith("runtime/worker"),
     );
     assert.ok(sources.length > 100);
     for (const source of sources) {
@@ -124,7 +125,9 @@ describe("the package", () => {
     );
   });
 
-  for (const [name, path] of Object.entries(runtimes)) {
+  // Deno runs it in a clone alone: there its program is installed beside.
+  for (const name of ["bun", "node"] as const) {
+    const path = runtimes[name];
     test(`PK4 the program starts a relay, edits in it and mounts another, on ${name}`, () => {
       rmSync(join(project.folder, "baton.sqlite"), { force: true });
       const { status, stdout, stderr } = run(path, [join(project.folder, "nodenext/out/embed.js")]);

@@ -151,7 +151,10 @@ for (const [title, open] of Object.entries(places)) {
 
     test("GR13 one session is held over every protocol of the port at once, in one order", async () => {
       const session = newSession();
-      const kinds = Object.keys(transports).filter((name): name is Kind => Object.hasOwn(transports, name));
+      // Of WebSockets Bun's second port serves none.
+      const kinds = Object.keys(transports).filter(
+        (name): name is Kind => Object.hasOwn(transports, name) && !name.startsWith("websocket"),
+      );
       const each = 5;
       const streams = await Promise.all(
         kinds.map(async (kind) => {

@@ -109,6 +109,9 @@ export class RawSocket {
   /** Messages that came and were not taken yet. */
   readonly received: (Uint8Array | string)[] = [];
   #unread: Buffer;
+  #chunks: Buffer[] = [];
+  /** How many bytes there have to be for the message that is being read. */
+  #missing = 0;
   #isOver = false;
   #wake: () => void = () => undefined;
   #close: Closed = { code: 1006, reason: "" };
@@ -125,7 +128,11 @@ export class RawSocket {
       }),
     );
     connection.on("data", (chunk: Buffer) => {
-      this.#unread = Buffer.concat([this.#unread, chunk]);
+      this.#chunks.push(chunk);
+      this.#missing -= chunk.length;
+      if (this.#missing > 0) return;
+      this.#unread = Buffer.concat([this.#unread, ...this.#chunks]);
+      this.#chunks = [];
       this.#read();
     });
     this.#read();
@@ -171,7 +178,10 @@ export class RawSocket {
       const headBytes = short < 126 ? 2 : short === 126 ? 4 : 10;
       if (bytes.length < headBytes) break;
       const length = short < 126 ? short : short === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
-      if (bytes.length < headBytes + length) break;
+      if (bytes.length < headBytes + length) {
+        this.#missing = headBytes + length - bytes.length;
+        break;
+      }
       this.#take(bytes.readUInt8(0) & 15, bytes.subarray(headBytes, headBytes + length));
       at += headBytes + length;
     }

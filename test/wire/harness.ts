@@ -13,8 +13,10 @@ import { createHandlerEndpoints } from "../../src/relay/wire/handlers.ts";
 import { createWireRoutes } from "../../src/relay/wire/router.ts";
 import { createStreamEndpoint } from "../../src/relay/wire/stream-handler.ts";
 import { serveBun } from "../../src/runtime/bun.ts";
+import { serveDeno } from "../../src/runtime/deno.ts";
 import { serveNode } from "../../src/runtime/node-http2.ts";
-import type { FetchHandler, RunningServer, TlsIdentity } from "../../src/runtime/server.ts";
+import type { FetchHandler, RunningServer, ServeOptions, TlsIdentity } from "../../src/runtime/server.ts";
+import { runtimeName } from "../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../src/session/limits.ts";
 
 export const maxMessageBytes = 64 * 1024;
@@ -58,12 +60,22 @@ export interface HarnessOptions {
   readonly limits?: Partial<Limits>;
 }
 
-/** The two ways to listen: `Bun.serve`, and Node's own modules, which Bun has too. */
-export type ListenerName = "Bun.serve" | "node:http2";
+/** The ways to listen: Bun's own, that of Deno Deploy, and Node's modules, which all have. */
+export type ListenerName = "Bun.serve" | "Deno.serve" | "node:http2";
 
 /** What the suites of this folder are run over; test/wire/runtimes.test.ts runs them again over the rest. */
 export const listenerHere: ListenerName =
-  "Bun" in globalThis && process.env.WIRE_LISTENER !== "node:http2" ? "Bun.serve" : "node:http2";
+  process.env.WIRE_LISTENER === "Deno.serve"
+    ? "Deno.serve"
+    : runtimeName === "bun" && process.env.WIRE_LISTENER !== "node:http2"
+      ? "Bun.serve"
+      : "node:http2";
+
+const listeners: Readonly<Record<ListenerName, (options: ServeOptions) => RunningServer | Promise<RunningServer>>> = {
+  "Bun.serve": serveBun,
+  "Deno.serve": serveDeno,
+  "node:http2": serveNode,
+};
 
 interface ListenOptions {
   readonly host?: string;
@@ -77,9 +89,7 @@ export async function listen(
   name: ListenerName,
   { host = "127.0.0.1", port = 0, limits, ...options }: ListenOptions,
 ): Promise<RunningServer> {
-  return name === "Bun.serve"
-    ? serveBun({ host, port, limits: { ...defaultLimits, ...limits }, ...options })
-    : await serveNode({ host, port, limits: { ...defaultLimits, ...limits }, ...options });
+  return await listeners[name]({ host, port, limits: { ...defaultLimits, ...limits }, ...options });
 }
 
 export async function startHarness({

@@ -126,6 +126,8 @@ describe(`the peer goes${where}`, { skip }, () => {
       session: async ({ inbound, outlet }) => {
         await outlet.write(encodeFrame(SessionMessageSchema, heartbeat, outlet.form));
         await release.promise;
+        // Nobody takes it any more, and that is no fault.
+        await outlet.write(frame);
         for await (const { message } of inbound) heard.push(typeOf(message));
       },
     });
@@ -137,7 +139,7 @@ describe(`the peer goes${where}`, { skip }, () => {
     await socket.closed;
     release.resolve();
     const seen = await called;
-    await seen.handled;
+    assert.match(String(await seen.handled), /the peer is gone/);
     assert.deepEqual(heard, ["1", "2", "3"]);
     assert.equal(seen.aborts, 1);
   });
@@ -210,7 +212,7 @@ describe(`a peer that does not keep up${where}`, { skip }, () => {
 
   for (const subprotocols of ["baton.v1", "baton.v1.json"]) {
     test(`WK11 one that is behind at the end and reads on gets all of it, and the end: ${subprotocols}`, async () => {
-      const harness = await start({ session: endStuck });
+      const harness = await start({ session: endStuck, endGraceMs: 60_000 });
       const called = harness.nextCall();
       const socket = await RawSocket.open(harness.url, { subprotocols });
       socket.connection.pause();
@@ -235,6 +237,22 @@ describe(`a peer that does not keep up${where}`, { skip }, () => {
     assert.deepEqual(await socket.closed, { code: 1006, reason: "" });
   });
 
+  test("WK10 whoever waits for a message when the stream is ended goes on, though its peer does not answer", async () => {
+    const harness = await start({
+      session: async ({ inbound, outlet }) => {
+        const next = inbound[Symbol.asyncIterator]().next();
+        outlet.end();
+        await next;
+      },
+      endGraceMs: 60_000,
+    });
+    const called = harness.nextCall();
+    const { connection } = await shakeHands(harness.url);
+    const seen = await called;
+    assert.match(String(await seen.handled), /the call has ended/);
+    connection.destroy();
+  });
+
   test("WK11 one that does not answer the close frame is cut off", async () => {
     const harness = await start({ session: async ({ outlet }) => outlet.end(), endGraceMs: 100 });
     const { connection, rest } = await shakeHands(harness.url);
@@ -246,6 +264,25 @@ describe(`a peer that does not keep up${where}`, { skip }, () => {
 });
 
 describe(`a peer that says more than is read${where}`, { skip }, () => {
+  test("WK12 one that is held back when its stream ends is told the end", async () => {
+    const behind = Promise.withResolvers<void>();
+    const harness = await start({
+      session: async () => {
+        await behind.promise;
+        throw new BatonError("RATE_LIMITED");
+      },
+    });
+    const socket = await RawSocket.open(harness.url);
+    const data = new Uint8Array(30_000);
+    for (let n = 0; n < 1_000; n++) {
+      socket.send(encodeFrame(SessionMessageSchema, customMessage("x", data), "binary"));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.ok(socket.connection.writableLength > 10_000_000);
+    behind.resolve();
+    assert.equal((await socket.closed).code, 4008);
+  });
+
   test("WK12 it is held back, and then read on, every message once and in order", async () => {
     const release = Promise.withResolvers<void>();
     const total = 1_000;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { createSocketInbound } from "../../src/relay/wire/socket-inbound.ts";
 import { SocketQueue } from "../../src/relay/wire/socket-queue.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 
@@ -102,5 +104,20 @@ describe("what waits on a socket", () => {
     assert.equal(queue.take(), "a");
     assert.equal(queue.take(), undefined);
     assert.equal(queue.isEmpty, true);
+  });
+
+  test("WK8 who reads on behind a refusal is refused alike", async () => {
+    const queue = new SocketQueue({}, options);
+    const { signal } = new AbortController();
+    const inbound = createSocketInbound(queue, {
+      schema: SessionMessageSchema,
+      form: "binary",
+      maxMessageBytes: 100,
+      signal,
+      gone: assert.fail,
+    });
+    queue.push(Uint8Array.of(9));
+    queue.push(Uint8Array.of(0, 0, 0, 0, 0));
+    for (let again = 0; again < 3; again++) await assert.rejects(inbound.next(), { reason: "MALFORMED" });
   });
 });

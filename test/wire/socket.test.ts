@@ -127,7 +127,8 @@ describe(`what is spoken${where}`, { skip }, () => {
       ["bearer.aaa.bbb.ccc,baton.v1.json,baton.v1", "baton.v1.json"],
       ["soap, baton.v1, bearer.aaa.bbb.ccc", "baton.v1"],
     ] as const) {
-      const { handshake, connection } = await RawSocket.open(echoing.url, { subprotocols });
+      const headers = { upgrade: "WebSocket", connection: "keep-alive, Upgrade" };
+      const { handshake, connection } = await RawSocket.open(echoing.url, { subprotocols, headers });
       assert.equal(handshake.headers.get("sec-websocket-protocol"), selected);
       assert.equal(
         [...handshake.headers.values()].some((value) => value.includes("bearer")),

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import { runtimeName } from "../../src/runtime/this-runtime.ts";
 import { connectBareH2 } from "./bare-h2.ts";
 import { customMessage, type Harness, heartbeat, listenerHere, startHarness } from "./harness.ts";
 
@@ -11,12 +12,13 @@ const block = encodeFrame(SessionMessageSchema, customMessage("block", new Uint8
 /** What every stream begins with. */
 const windowBytes = 65_535;
 
-const runtime = "Bun" in globalThis ? "Bun" : "Node";
+const titles = { bun: "Bun", node: "Node", deno: "Deno" };
 const stalls: Readonly<Record<string, boolean>> = {
   "Bun.serve on Bun": false,
   // https://github.com/oven-sh/bun/issues/43422, seen on Bun 1.4.5.
   "node:http2 on Bun": true,
   "node:http2 on Node": false,
+  "node:http2 on Deno": false,
 };
 
 let harness: Harness;
@@ -43,7 +45,7 @@ async function openCall(connection: ReturnType<typeof connectBareH2>, streamId: 
   return { ...stream, outlet: call.outlet };
 }
 
-const title = `${listenerHere} on ${runtime}`;
+const title = `${listenerHere} on ${titles[runtimeName]}`;
 test(`LS2 an unread stream ${stalls[title] ? "stalls" : "does not stall"} the others of its connection: ${title}`, async () => {
   const connection = connectBareH2(harness.port);
   connection.openWindow();

@@ -5,6 +5,7 @@ import net from "node:net";
 import { after, before, describe, test } from "node:test";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
+import { runtimeName } from "../../src/runtime/this-runtime.ts";
 import { connectBareH2 } from "./bare-h2.ts";
 import { customMessage, type Harness, type HarnessOptions, startHarness } from "./harness.ts";
 import { openH1, openH2, sessionPath } from "./raw.ts";
@@ -195,7 +196,9 @@ describe("an answer that goes before its request has come whole", () => {
     return { socket, closed, answered };
   }
 
-  test("LS14 the rest may come later, and the next request behind it", async () => {
+  test("LS14 the rest may come later, and the next request behind it", {
+    skip: runtimeName === "deno" && "Deno's node:http closes such a connection",
+  }, async () => {
     const { socket, answered } = await answerEarly();
     socket.write(`he`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -246,7 +249,9 @@ describe("something else", () => {
     });
   }
 
-  test("LS13 over HTTP/2 the authority may be told by Host alone, as some proxies do; without either it is refused", async () => {
+  test("LS13 over HTTP/2 the authority may be told by Host alone, as some proxies do; without either it is refused", {
+    skip: runtimeName === "deno" && "Deno leaves one without either unanswered",
+  }, async () => {
     const client = http2.connect(harness.url);
     const ask = (headers: http2.OutgoingHttpHeaders) =>
       new Promise((resolve, reject) => {

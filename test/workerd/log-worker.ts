@@ -1,8 +1,9 @@
 import { createObjectsLog, type ObjectStubs } from "../../src/durable/log-objects.ts";
 import { answer } from "../../src/durable/object-answer.ts";
-import type { ClientKey } from "../../src/durable/session-log.ts";
+import type { AppendBatch, ClientKey } from "../../src/durable/session-log.ts";
 import { DirectoryObject } from "../../src/runtime/worker-directory.ts";
 import { SessionLogObject } from "../../src/runtime/worker-log-object.ts";
+import { RowCount } from "./row-count.ts";
 import { readValue, writeValue } from "./wire-values.ts";
 
 export { DirectoryObject };
@@ -21,9 +22,13 @@ function stubsOf({ SESSIONS, DIRECTORY }: Env, store: string): ObjectStubs {
 }
 
 export class StoredSession extends SessionLogObject<Env> {
+  readonly #rows: RowCount;
+
   constructor(ctx: DurableObjectState, env: Env) {
     const [store = "", sessionId = ""] = (ctx.id.name ?? "").split(" ");
-    super(ctx, env, stubsOf(env, store), sessionId);
+    const rows = new RowCount(ctx.storage);
+    super(ctx, env, stubsOf(env, store), { sessionId, storage: rows.storage });
+    this.#rows = rows;
   }
 
   /** Answers when the directory knows as well, so that a test can look there next. */
@@ -38,16 +43,32 @@ export class StoredSession extends SessionLogObject<Env> {
     await this.log.settled();
     return deletion;
   }
+
+  /** Rows since the last time that this was asked, as the platform counts them; all that the object holds, in tables. */
+  rows() {
+    const tables = [...this.ctx.storage.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table'")];
+    return { ...this.#rows.take(), tables: tables.length };
+  }
+
+  /** Waits in the middle of a request, and then appends. */
+  async appendLater(sessionId: string, batch: AppendBatch, waitMs: number) {
+    await scheduler.wait(waitMs);
+    return await this.append(sessionId, batch);
+  }
 }
 
-/** `POST /<store>/<method of SessionLog>`, with its arguments. */
+/** `POST /<store>/<method of SessionLog>`, with its arguments; `rows` and `appendLater` are of the session's object. */
 export default {
   async fetch(request, env) {
     const [, store = "", method = ""] = new URL(request.url).pathname.split("/");
     const log = createObjectsLog(stubsOf(env, store));
-    const call: unknown = Reflect.get(log, method);
     const args = readValue(await request.text());
-    if (typeof call !== "function" || !Array.isArray(args)) return new Response(null, { status: 400 });
+    if (!Array.isArray(args)) return new Response(null, { status: 400 });
+    const object = env.SESSIONS.getByName(`${store} ${String(args[0])}`);
+    if (method === "rows") return new Response(writeValue(await object.rows()));
+    if (method === "appendLater") return new Response(writeValue(await object.appendLater(args[0], args[1], args[2])));
+    const call: unknown = Reflect.get(log, method);
+    if (typeof call !== "function") return new Response(null, { status: 400 });
     return new Response(writeValue(await answer<unknown>(() => Reflect.apply(call, log, args))));
   },
 } satisfies ExportedHandler<Env>;

@@ -7,6 +7,7 @@ import { MeasuredProcess } from "./measured-process.ts";
 export const runtimeFlags = {
   bun: ["--no-env-file", "--no-install"],
   node: ["--expose-gc", "--disable-warning=ExperimentalWarning"],
+  deno: ["run", "--allow-all", "--v8-flags=--expose-gc"],
 } as const;
 
 /** Beside this file, in the sources and in what is built of them. */

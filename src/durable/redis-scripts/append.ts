@@ -35,7 +35,7 @@ if type(added) == 'table' and added.err then
 end
 for field, client in pairs(clients) do redis.call('HSET', KEYS[1], field, client) end
 set({head = ARGV[9], checksum = ARGV[10], through = integer(tonumber(session.through) + tonumber(ARGV[11])), active = ARGV[13]})
-ring()
+ring(session.head)
 return answer('appended')
 `,
 );

@@ -7,7 +7,7 @@ export const renewEpochScript = sessionScript(
   `
 if session.epoch and session.epoch == ARGV[6] then
   set({epoch = ARGV[7]})
-  ring()
+  ring('')
 end
 return answer('renewed')
 `,
@@ -20,7 +20,7 @@ export const deleteScript = sessionScript(
 if session.epoch and ARGV[7] ~= '' and tonumber(session.active) >= tonumber(ARGV[7]) then return answer('kept') end
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('ZREM', KEYS[4], ARGV[6])
-ring()
+ring('')
 return answer('deleted')
 `,
 );
@@ -43,7 +43,8 @@ export const revokeScript: RedisScript = {
   lua: `
 local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2] or '0')
 redis.call('ZADD', KEYS[1], string.format('%.0f', math.max(last + 1, tonumber(ARGV[3]))), ARGV[1])
-if ARGV[2] ~= '' and tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0') < tonumber(ARGV[2]) then
+local kept = redis.call('HGET', KEYS[2], ARGV[1])
+if ARGV[2] ~= '' and (not kept or tonumber(kept) < tonumber(ARGV[2])) then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 end
 return 1

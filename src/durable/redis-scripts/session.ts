@@ -24,7 +24,7 @@ local function set(values)
   end
   redis.call('HSET', KEYS[1], unpack(flat))
 end
-local function ring() redis.call('PUBLISH', ARGV[5], '1') end
+local function ring(head) redis.call('PUBLISH', ARGV[5], head) end
 local function answer(kind, ...)
   local state = {}
   if session.epoch then for i, name in ipairs(names) do state[i] = session[name] end end
@@ -36,14 +36,14 @@ local function reaches(seq, checksum)
 end
 if session.epoch and session.epoch == ARGV[1] and not reaches(tonumber(ARGV[2]), ARGV[3]) then
   set({epoch = ARGV[4]})
-  ring()
+  ring('')
 end
 `;
 
 /**
  * `packs(from, to, maxBytes)`: the records from..to, each pack as its id (whose first number is its first seq), the
- * checksum before it, and its bytes; the first may begin earlier. It stops once those after the first hold maxBytes of
- * frames.
+ * checksum before it, and its bytes; the first may begin earlier. It stops before those after the first hold more than
+ * maxBytes of frames.
  */
 export const packsFunction = `
 local function packs(from, to, maxBytes)
@@ -52,7 +52,7 @@ local function packs(from, to, maxBytes)
     local fields = entry[2]
     local before = tonumber(fields[4])
     if #found == 3 then base = before end
-    if base and before - base >= maxBytes then return false end
+    if base and before - base > maxBytes then return false end
     found[#found + 1] = entry[1]
     found[#found + 1] = fields[2]
     found[#found + 1] = fields[6]

@@ -36,7 +36,10 @@ export function createBackupRoute(relay: Relay, openBackup: OpenBackup | undefin
       assertAdmin(principal);
       assertAdministersAll(principal);
       if (openBackup === undefined)
-        throw new BatonError("SERVICE_NOT_FOUND", "this relay keeps its log in memory alone");
+        throw new BatonError(
+          "SERVICE_NOT_FOUND",
+          "this relay keeps no log of which it could make a backup: it is in memory alone, or in a Redis, which has its own",
+        );
       const backup = openBackup();
       logger.info("admin call", { ...line, streamId, bytes: backup.bytes });
       return new Response(env.openBody(new BackupBody(backup, { ...line, streamId })), {

@@ -12,6 +12,7 @@ import type { Rate } from "../rate.ts";
 import type { StreamCall } from "../stream.ts";
 import { endOf, remind, type TimedStream } from "../stream-times.ts";
 import { Downlink } from "./downlink.ts";
+import { EchoedOutlet } from "./echoed-outlet.ts";
 import type { Gateway, Link } from "./gateway.ts";
 import { decodeHop, encodeHop, type Hello, type HopUp } from "./hop.ts";
 import { ReceiveCredits, SendCredits } from "./hop-credits.ts";
@@ -35,6 +36,7 @@ export class CarriedStream implements TimedStream {
   readonly #gateway: Gateway;
   readonly #hello: Hello;
   readonly #down: Downlink;
+  readonly #echoed: EchoedOutlet | undefined;
   readonly #upCredits = new SendCredits();
   readonly #downCredits = new ReceiveCredits((bytes) => this.#say({ kind: "took", bytes }));
   readonly #resolveEnded: () => void;
@@ -67,8 +69,10 @@ export class CarriedStream implements TimedStream {
     this.#lastHeardMs = nowMs;
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, limits.tokenSkewMs);
+    const isBlind = hello.protocol === "websocket" && !gateway.socketsTell;
+    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now) : undefined;
     this.#down = new Downlink(
-      outlet,
+      this.#echoed ?? outlet,
       gateway,
       (bytes) => this.#downCredits.took(bytes),
       (error) => this.end(error),
@@ -133,6 +137,7 @@ export class CarriedStream implements TimedStream {
     const { payload } = message;
     if (this.#assertInTime() !== undefined) return;
     meters.receive(receivedPayload(payload.case), bytes);
+    if (payload.case === "heartbeat") this.#echoed?.echoed(payload.value.echo);
     const retryAfterMs = this.dialect === "original" ? await this.#untilItMaySend() : this.rate.take(now());
     if (retryAfterMs > 0) {
       const refusal = refuse("RATE_LIMITED", `rate ${this.#gateway.limits.messagesPerSecond}/s`, retryAfterMs);

@@ -24,6 +24,8 @@ export interface GatewayOptions extends Omit<RelayPlatform, "bus"> {
   readonly audience?: string | undefined;
   /** Of web pages that may call, as browsers send it; undefined: the relay's own alone. */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /** Whether a WebSocket tells when its client is behind. */
+  readonly socketsTell: boolean;
   /** Has work done whose outcome no answer waits for. */
   readonly background: (work: Promise<unknown>) => void;
 }
@@ -33,7 +35,7 @@ export interface GatewayOptions extends Omit<RelayPlatform, "bus"> {
  * calls share is in memory alone, as some platforms want it, so that no call waits for what another asked for.
  */
 export function createGateway(options: GatewayOptions): RelayRoutes {
-  const { log, limits, now, newId, defer, objects, allowedOrigins = [] } = options;
+  const { log, limits, now, newId, defer, objects, socketsTell, allowedOrigins = [] } = options;
   const revocations = new RevocationFeed(log);
   const tokens = createTimelyVerifier(options, revocations);
   const users = new Users(limits);
@@ -45,7 +47,7 @@ export function createGateway(options: GatewayOptions): RelayRoutes {
     return assembleRelay(platform, { tokens, resumeSecret: noSecret, revocations, traces: undefined, users });
   };
   const { meters } = readingRelay();
-  const gateway: Gateway = { tokens, limits, now, newId, defer, meters, users, revocations, objects };
+  const gateway: Gateway = { tokens, limits, now, newId, defer, meters, users, revocations, objects, socketsTell };
   const readiness = createReadiness();
   readiness.become("ready");
   const services = {

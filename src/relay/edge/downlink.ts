@@ -3,6 +3,7 @@ import { concat } from "../concat.ts";
 import type { Meters } from "../metrics/meters.ts";
 import { countTold, encodeControl, type Identity, type RelayPayload } from "../payload.ts";
 import type { Outlet } from "../stream.ts";
+import { mostHeldBytes } from "./hop-credits.ts";
 
 /** Bytes of the gateway's own messages that may wait for a client that is behind. */
 const maxControlBytes = 128 * 1024;
@@ -27,6 +28,7 @@ export class Downlink {
   #identity: Identity | undefined;
   #waiting: Waiting[] = [];
   #controlBytes = 0;
+  #heldBytes = 0;
   #blockedSinceMs: number | undefined;
   #blockedMs = 0;
   #isEnded = false;
@@ -93,7 +95,9 @@ export class Downlink {
   #put(waiting: Waiting): void {
     if (this.#isEnded) return;
     this.#waiting.push(waiting);
+    this.#heldBytes += waiting.frames.length;
     this.#pump();
+    if (this.#heldBytes > mostHeldBytes) this.#fail(new BatonError("SLOW_CONSUMER"));
   }
 
   #pump(): void {
@@ -101,6 +105,7 @@ export class Downlink {
     const taken = this.#waiting;
     this.#waiting = [];
     this.#controlBytes = 0;
+    this.#heldBytes = 0;
     if (taken.length === 0) {
       this.#release();
       return;

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { assertMayEnter } from "../../auth/principal.ts";
 import {
   type PublishRequest,
@@ -15,7 +15,7 @@ import { faultPayload } from "../payload.ts";
 import { parseTraceparent } from "../traces/traceparent.ts";
 import type { Gateway } from "./gateway.ts";
 import { withVoucher } from "./hop-principal.ts";
-import { decodeAnswer, encodeCall } from "./hop-publish.ts";
+import { encodeCall } from "./hop-publish.ts";
 
 /** `Publish` at a gateway: who calls and how fast they may is looked at here, all else by the session's object. */
 export async function handPublish(
@@ -42,7 +42,7 @@ export async function handPublish(
   }
   const trace = parseTraceparent(headers);
   const call = { request: create(PublishRequestSchema, { ...request, messages }), principal, trace };
-  const response = decodeAnswer(await objects.publish(sessionId, encodeCall(call)));
+  const response = fromBinary(PublishResponseSchema, await objects.publish(sessionId, encodeCall(call)));
   const isStopped = response.replies.some(({ payload }) => payload.case === "fault");
   if (retryAfterMs === 0 || isStopped) return response;
   const refused = request.messages[messages.length];

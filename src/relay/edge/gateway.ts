@@ -18,8 +18,8 @@ export interface LinkListener {
 /** The sessions' objects, as a gateway reaches them. Each may reject with `LOG_UNAVAILABLE`. */
 export interface SessionObjects {
   open(sessionId: string, listener: LinkListener): Promise<Link>;
-  /** Hands a `Publish` on (`hop-publish.ts`), and brings its answer. */
-  publish(sessionId: string, call: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  /** Hands a `Publish` on (`hop-publish.ts`), and brings its encoded response. Rejects with what refused it. */
+  publish(sessionId: string, call: Uint8Array): Promise<Uint8Array>;
   /** Ends streams of a session, and tells how many. */
   disconnect(meant: Disconnected): Promise<number>;
 }
@@ -31,4 +31,6 @@ export interface SessionObjects {
 export interface Gateway
   extends Pick<Relay, "tokens" | "limits" | "now" | "newId" | "defer" | "meters" | "users" | "revocations"> {
   readonly objects: SessionObjects;
+  /** Whether a WebSocket tells when its client is behind. */
+  readonly socketsTell: boolean;
 }

@@ -1,13 +1,16 @@
 /** Bytes that may be on their way to one side of a link: what a stream that is not read costs in a gateway's memory. */
 export const windowBytes = 512 * 1024;
 
+/** What a gateway holds for a client that is behind, whatever the account says. */
+export const mostHeldBytes = 4 * windowBytes;
+
 /** After so many more bytes the other side is told that they were taken. */
 const tellEveryBytes = 256 * 1024;
 
 /**
  * One side's account of what it sends over a link. The links between gateways and objects show no backpressure, so the
- * receiver tells what it has taken. An object that was out of memory begins its account anew: then up to one more window
- * may be under way, which is as much as it costs.
+ * receiver tells what it has taken. An object that was out of memory begins its account anew, and more may be under way
+ * then; so a gateway holds no more for a client than `mostHeldBytes`.
  */
 export class SendCredits {
   #onTheirWay = 0;

@@ -1,4 +1,6 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
+import { PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import { clientKey } from "../../session/state.ts";
 import { assembleRelay } from "../assemble-relay.ts";
@@ -11,7 +13,7 @@ import type { Room } from "../room.ts";
 import { Users } from "../users.ts";
 import { decodeHop, encodeHop, type HopUp } from "./hop.ts";
 import { vouchedTokens } from "./hop-principal.ts";
-import { decodeCall, encodeRefusal, encodeResponse } from "./hop-publish.ts";
+import { decodeCall } from "./hop-publish.ts";
 import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
 import { HostOutlet } from "./host-outlet.ts";
 import type { HostLink, HostPlatform } from "./host-platform.ts";
@@ -33,6 +35,8 @@ export class SessionHost {
   readonly #streams = new Map<HostLink, HostStream>();
   #room: Room | undefined;
   #shelf = "";
+  /** As far as it is known: of an object that nobody has joined yet it is not. */
+  #sessionId: string | undefined;
 
   /** As the object comes into memory, for the first time or again. */
   constructor(platform: HostPlatform) {
@@ -75,22 +79,28 @@ export class SessionHost {
       room.expire(nowMs);
       room.tell(room.roster.tick(nowMs));
     }
+    const sessionId = this.#sessionId;
+    if (room === undefined && sessionId !== undefined) await this.#retire(relay, sessionId);
     await this.#rest(relay, undefined, "other people");
     for (const stream of this.#streams.values()) stream.note();
   }
 
-  /** A `Publish` (`hop-publish.ts`), and its answer. */
-  async publish(call: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+  /** A `Publish` (`hop-publish.ts`), and its encoded response. Rejects with a `BatonError`. */
+  async publish(call: Uint8Array): Promise<Uint8Array> {
     const relay = await this.#relay;
     const { request, principal, trace } = decodeCall(call);
     try {
-      return encodeResponse(await publishAs(relay, request, principal, trace && { ...trace }));
+      return toBinary(PublishResponseSchema, await publishAs(relay, request, principal, trace && { ...trace }));
     } catch (error) {
-      if (!(error instanceof BatonError)) logger.error("a call failed", { session: request.sessionId });
-      return encodeRefusal(error instanceof BatonError ? error : new BatonError("INTERNAL"));
+      if (error instanceof BatonError) throw error;
+      logger.error("a call failed", {
+        session: request.sessionId,
+        error: error instanceof Error ? error.name : "unknown",
+      });
+      throw new BatonError("INTERNAL", undefined, { cause: error });
     } finally {
       this.#room = relay.rooms.present(request.sessionId) ?? this.#room;
-      await this.#rest(relay, undefined, "same people");
+      await this.#rest(relay, undefined, "other people");
       for (const stream of this.#streams.values()) {
         if (stream.joined?.participant.identity.userId === principal.userId) stream.note();
       }
@@ -136,6 +146,7 @@ export class SessionHost {
     const kept = shelf === undefined ? undefined : decodeShelf(shelf);
     const noted = links.flatMap((link) => (link.noted === undefined ? [] : [{ link, note: decodeNote(link.noted) }]));
     const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId;
+    this.#sessionId = sessionId;
     if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0)) return relay;
     const room = await relay.rooms.open(sessionId);
     this.#room = room;
@@ -187,9 +198,26 @@ export class SessionHost {
     }
     room.prune(relay.now());
     if (who === "other people") this.#shelve(room);
+    if (room.participants.size === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
     this.#platform.stayAwake([...this.#streams.values()].some(({ mayRest }) => !mayRest));
+  }
+
+  /** Deletes the session if nobody has touched it for as long as one is kept; otherwise it is looked at again then. */
+  async #retire({ log, limits, now, rooms }: Relay, sessionId: string): Promise<void> {
+    const kept = await log.describe(sessionId);
+    if (kept === undefined) return;
+    const dueMs = kept.lastActivityMs + limits.logAgeMs;
+    if (now() < dueMs) {
+      this.#platform.setAlarm(dueMs);
+      return;
+    }
+    const epoch = await log.delete(sessionId, now() - limits.logAgeMs);
+    if (epoch === "") return;
+    this.#shelf = "";
+    logger.info("a session was deleted that nobody had touched", { session: sessionId });
+    rooms.endEpoch(sessionId, epoch);
   }
 
   /** Who is still shown although their streams are gone. */

@@ -20,17 +20,18 @@ export function parseEncoding(name: string | null): Decompress | undefined {
   }
 }
 
+/** Deflate makes at most 1,032 bytes of one: some 1 MiB of this. */
+const sliceBytes = 1024;
+
 /**
  * Stops as soon as the message is larger than allowed, however large it would become. What the stream holds by then is
- * one piece more: of 64 KiB at most on Bun (1.4.5), 16 KiB on Node (26). Nothing may stand behind the compressed data,
+ * one piece more: of 64 KiB at most on Bun (1.4.5), 16 KiB on Node (26), and all that comes of one slice on Deno (2.9.6). Nothing may stand behind the compressed data,
  * except that Bun takes several gzip members for one, as RFC 1952 has them, where the Compression standard and Node do not.
  */
 export async function gunzip(compressed: Uint8Array, maxMessageBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   const { readable, writable } = new DecompressionStream("gzip");
-  const writer = writable.getWriter();
-  // What goes wrong here goes wrong for the reader too, who tells it. A copy, since the buffer may be one that is shared.
-  writer.write(new Uint8Array(compressed)).catch(() => undefined);
-  writer.close().catch(() => undefined);
+  // What goes wrong here goes wrong for the reader too, who tells it.
+  feed(writable.getWriter(), compressed).catch(() => undefined);
   const reader = readable.getReader();
   const parts: Uint8Array[] = [];
   let length = 0;
@@ -54,6 +55,14 @@ export async function gunzip(compressed: Uint8Array, maxMessageBytes: number): P
     at += part.length;
   }
   return message;
+}
+
+/** A slice when the one before it was taken up; copies, since the buffer may be one that is shared. */
+async function feed(writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; at += sliceBytes) {
+    await writer.write(new Uint8Array(bytes.subarray(at, at + sliceBytes)));
+  }
+  await writer.close();
 }
 
 /** The stream's own error says nothing that helps, and differs by runtime. */

@@ -8,7 +8,8 @@ export type SocketMessageKind = "binary" | "text";
 export interface ServerSocket {
   /**
    * Sends messages, all before anything that is sent later, and none of them changed afterwards. Undefined: the peer keeps
-   * up. A promise: they were taken, but wait; it resolves when they are off, or the socket has closed. A throw: it has.
+   * up. A promise: they were taken, but wait; it resolves when they are off, or the socket has closed. It does nothing
+   * once the socket has closed, or its peer has begun to: `closed` tells that.
    * Where a runtime says nothing of when its peer is behind (`bufferedAmount` alone), its implementation looks again
    * from time to time; one that cannot know holds back by other means, for nobody else bounds what a stopped reader costs.
    */

@@ -18,6 +18,8 @@ export interface EdgeSetup {
   readonly limits?: Partial<Limits>;
   /** Whether an object that may leave memory does so before the next event; default: always. */
   readonly evicts?: () => boolean;
+  /** Whether the runtime tells when the client of a WebSocket is behind; default: it does. */
+  readonly socketsTell?: boolean;
 }
 
 interface JoinOptions {
@@ -50,6 +52,7 @@ export async function startEdge(setup: EdgeSetup = {}) {
     newId,
     defer: (run) => void setImmediate(run),
     keys: createKeySet(imported.keys),
+    socketsTell: setup.socketsTell ?? true,
     background: (work) => void background.add(work),
   });
   const fetch: FetchHandler = (request, bindings) => routes.fetch(request, bindings);
@@ -67,6 +70,7 @@ export async function startEdge(setup: EdgeSetup = {}) {
   return {
     url: server.url,
     objects,
+    limits,
     log,
     now,
     token,

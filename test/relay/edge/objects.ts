@@ -21,6 +21,8 @@ export class Objects implements SessionObjects {
   /** What an object did that had left memory. */
   readonly afterlife: string[] = [];
   evictions = 0;
+  /** What objects were woken for, or kept awake by. */
+  events = 0;
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
@@ -94,6 +96,7 @@ class LocalObject {
   }
 
   async event<T>(run: (host: SessionHost) => Promise<T>): Promise<T> {
+    this.#objects.events += 1;
     if (this.#options.evicts()) this.evict();
     this.#host ??= new SessionHost(this.#platform());
     this.#running += 1;

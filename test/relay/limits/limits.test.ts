@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { limitNames } from "../../../src/cli/limit-settings.ts";
+import { limitNames } from "../../../src/runtime/limit-settings.ts";
 import type { Limits } from "../../../src/session/limits.ts";
 import { repository } from "../../cli/run-baton.ts";
 import { counts } from "./counts.ts";

@@ -1,0 +1,72 @@
+import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { createDenoBodies } from "./deno-body.ts";
+import { headerListBytes } from "./header-bytes.ts";
+import { type RunningServer, type ServeOptions, startErrorFrom, urlOf } from "./server.ts";
+
+/** What is used of Deno. */
+declare const Deno: {
+  serve(options: {
+    readonly hostname: string;
+    readonly port: number;
+    readonly cert?: string;
+    readonly key?: string;
+    readonly automaticCompression: false;
+    readonly onListen: () => void;
+    readonly onError: () => Response;
+    readonly handler: (request: Request) => Response | Promise<Response>;
+  }): {
+    /** Without a port where `DENO_SERVE_ADDRESS`, which stands before the options, says something else than TCP. */
+    readonly addr: { readonly port?: number };
+    shutdown(): Promise<void>;
+  };
+};
+
+/** HTTP/1.1 and HTTP/2 on one port, without trailers. Throws a `StartError` where it cannot listen. */
+export function serveDeno(options: ServeOptions): RunningServer {
+  const { host, port, tls } = options;
+  const bodies = createDenoBodies();
+  const server = listen(options, { openBody: bodies.openBody });
+  return {
+    url: urlOf({ host, port: server.addr.port ?? port, tls }),
+    async stop(graceMs) {
+      const { promise: graceIsOver, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(() => {
+        bodies.cut();
+        resolve();
+      }, graceMs);
+      await Promise.race([server.shutdown(), graceIsOver]);
+      clearTimeout(timer);
+    },
+  };
+}
+
+function listen({ host, port, tls, limits, fetch }: ServeOptions, bindings: WireBindings) {
+  try {
+    return Deno.serve({
+      hostname: host,
+      port,
+      ...(tls && { cert: tls.cert, key: tls.key }),
+      // It would hold frames back until there is enough to compress.
+      automaticCompression: false,
+      handler(request) {
+        if (headerListBytes(request.headers) > limits.headerBytes) return new Response(null, { status: 431 });
+        return fetch(withQuietSignal(request), bindings);
+      },
+      // In place of a line for people on stdout.
+      onListen: () => undefined,
+      // No stack and no source leave the relay. What should not happen here was reported where it was caught; a body that
+      // was cut off on purpose comes here too.
+      onError: () => new Response(null, { status: 500 }),
+    });
+  } catch (error) {
+    throw startErrorFrom(error, `${host}:${port}`);
+  }
+}
+
+/**
+ * Deno's own signal aborts at the end of each response, also of one that went well, and at the first it says so in a line
+ * on stderr (2.9.6). That a peer is gone shows in the bodies: the request's breaks off, or the response's is let go.
+ */
+function withQuietSignal(request: Request): Request {
+  return Object.defineProperty(request, "signal", { value: new AbortController().signal });
+}

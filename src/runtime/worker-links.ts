@@ -1,0 +1,79 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { LocationHint } from "../durable/location-hint.ts";
+import { type Answer, ask } from "../durable/object-answer.ts";
+import type { Link, LinkListener, SessionObjects } from "../relay/edge/gateway.ts";
+import type { Disconnected } from "../relay/end-streams.ts";
+import { BatonError } from "../session/reasons.ts";
+
+/** What a session's object answers to besides its log's calls. */
+export interface SessionCalls {
+  publish(call: Uint8Array): Promise<Answer<Uint8Array>>;
+  disconnect(meant: Disconnected): Promise<Answer<number>>;
+}
+
+/** Finds a session's object. Each call makes a new stub, since one that failed once fails for good. */
+export type FindSession = (
+  sessionId: string,
+  hint: LocationHint | undefined,
+) => SessionCalls & { fetch(url: string, init: RequestInit): Promise<Response> };
+
+/** Of the request that is being served. */
+export const requestPlace = new AsyncLocalStorage<{
+  /** Where an object that is not there yet should be made. */
+  readonly hint: LocationHint | undefined;
+  /** Has work done although the request is over. */
+  readonly background: (work: Promise<unknown>) => void;
+}>();
+
+/** The sessions' objects by their namespace. */
+export function sessionObjects(find: FindSession): SessionObjects {
+  const object = (sessionId: string) => find(sessionId, requestPlace.getStore()?.hint);
+  return {
+    async open(sessionId, listener) {
+      try {
+        const { webSocket } = await object(sessionId).fetch("https://session/", { headers: { upgrade: "websocket" } });
+        if (!webSocket) throw new Error("the object took no link");
+        return openLink(webSocket, listener);
+      } catch (cause) {
+        throw new BatonError("LOG_UNAVAILABLE", undefined, { cause });
+      }
+    },
+    publish: (sessionId, call) => ask(() => object(sessionId).publish(call)),
+    disconnect: (meant) => ask(() => object(meant.sessionId).disconnect(meant)),
+  };
+}
+
+function openLink(socket: WebSocket, listener: LinkListener): Link {
+  let isOpen = true;
+  const over = () => {
+    if (!isOpen) return;
+    isOpen = false;
+    listener.closed();
+  };
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("message", ({ data }) => {
+    if (isOpen && data instanceof ArrayBuffer) listener.message(new Uint8Array(data));
+  });
+  socket.addEventListener("close", over);
+  socket.addEventListener("error", over);
+  socket.accept();
+  return {
+    send(message) {
+      if (!isOpen) return;
+      try {
+        socket.send(message);
+      } catch {
+        over();
+      }
+    },
+    close() {
+      if (!isOpen) return;
+      isOpen = false;
+      try {
+        socket.close(1000);
+      } catch {
+        // The other side was first.
+      }
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import { getLogger } from "@logtape/logtape";
+import { Hono } from "hono";
+import { z } from "zod";
+import type { KeySource } from "../auth/keys.ts";
+import { locationHintOf } from "../durable/location-hint.ts";
+import { createObjectsLog } from "../durable/log-objects.ts";
+import { createGateway } from "../relay/edge/create-gateway.ts";
+import { createHealthRoutes } from "../relay/health.ts";
+import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { createStreamId } from "../relay/wire/router.ts";
+import { openWorkerBody } from "./worker-body.ts";
+import { readWorkerConfig, WorkerConfigError } from "./worker-config.ts";
+import { requestPlace, sessionObjects } from "./worker-links.ts";
+import { configureWorkerLogging } from "./worker-logging.ts";
+import { type ObjectBindings, objectStubs } from "./worker-objects.ts";
+import type { SessionObject } from "./worker-session.ts";
+import { acceptWorkerSocket } from "./worker-socket.ts";
+
+export { DirectoryObject } from "./worker-directory.ts";
+export { SessionObject } from "./worker-session.ts";
+
+const logger = getLogger(["baton", "worker"]);
+
+configureWorkerLogging();
+
+interface Env extends Omit<ObjectBindings, "SESSIONS"> {
+  readonly SESSIONS: DurableObjectNamespace<SessionObject>;
+}
+
+const text = z.string().optional().catch(undefined);
+/** Of what Cloudflare says of a request. */
+const placeSchema = z.object({ continent: text, country: text, longitude: text });
+
+interface Served {
+  readonly app: Hono<{ Bindings: WireBindings }>;
+  readonly keys: KeySource;
+}
+
+/** Made with the first request: before it, a worker may neither make keys nor random numbers. */
+let served: Promise<Served> | undefined;
+
+export default {
+  async fetch(request, env, context) {
+    served ??= open(env);
+    try {
+      const { app, keys } = await served;
+      context.waitUntil(keys.tend(Date.now()));
+      const hint = locationHintOf(placeSchema.parse(request.cf ?? {}));
+      const background = (work: Promise<unknown>) => context.waitUntil(work);
+      return await requestPlace.run({ hint, background }, () => app.fetch(request, bindings));
+    } catch (error) {
+      served = undefined;
+      if (!(error instanceof WorkerConfigError)) throw error;
+      logger.error("the worker's variables are wrong", { faults: error.message });
+      return new Response(`the worker's variables are wrong: ${error.message}\n`, { status: 503 });
+    }
+  },
+} satisfies ExportedHandler<Env>;
+
+const bindings: WireBindings = { openBody: openWorkerBody, acceptSocket: acceptWorkerSocket };
+
+async function open(env: Env): Promise<Served> {
+  const { keys, issuer, audience, allowedOrigins, limits } = await readWorkerConfig(env);
+  const find = (sessionId: string, hint: DurableObjectLocationHint | undefined) =>
+    env.SESSIONS.getByName(sessionId, hint === undefined ? {} : { locationHint: hint });
+  const app = new Hono<{ Bindings: WireBindings }>();
+  app.route(
+    "/",
+    createHealthRoutes(() => "ready"),
+  );
+  app.route(
+    "/",
+    createGateway({
+      log: createObjectsLog(objectStubs(env)),
+      objects: sessionObjects(find),
+      limits,
+      now: Date.now,
+      newId: createStreamId,
+      defer: (run) => void setTimeout(run, 0),
+      keys,
+      issuer,
+      audience,
+      allowedOrigins,
+      socketsTell: false,
+      background: (work) => requestPlace.getStore()?.background(work),
+    }),
+  );
+  return { app, keys };
+}
