@@ -26,7 +26,7 @@ export interface Plea {
  */
 export class Contention {
   readonly #random: () => number;
-  /** Of an append, smoothed. */
+  /** Of an append: rather a short one than a mean one. */
   #roundTripMs = 0;
   #rivalAtMs = Number.NEGATIVE_INFINITY;
   #courtesyUntilMs = 0;
@@ -82,6 +82,9 @@ export class Contention {
   }
 
   #measure(tookMs: number): void {
-    this.#roundTripMs = this.#roundTripMs === 0 ? tookMs : 0.8 * this.#roundTripMs + 0.2 * tookMs;
+    const known = this.#roundTripMs;
+    // What a busy process adds to a round trip is no distance, and who pauses for it adds more.
+    const weight = tookMs < known ? 0.5 : 0.05;
+    this.#roundTripMs = known === 0 ? tookMs : known + weight * (tookMs - known);
   }
 }

@@ -9,11 +9,7 @@ interface Place {
   readonly scheduler: Scheduler;
   readonly weather: Weather;
   readonly store: SessionLog;
-  readonly isDeafWhileOpening: boolean;
 }
-
-/** Rings that a room misses when it opens, where it does. */
-const deafRings = 12;
 
 /**
  * The one store, as one instance reaches it: calls and answers take their time, answers to appends may be lost, and the
@@ -60,9 +56,7 @@ export function createBadLog(
     revocations: (...args) => store().revocations(...args),
     secret: (...args) => store().secret(...args),
     watch: (_sessionId, ring) => {
-      let deafFor = world.isDeafWhileOpening ? deafRings : 0;
       const own: Ring = (head) => {
-        if (deafFor-- > 0) return;
         const times = scheduler.chance(weather().ringLost) ? 0 : scheduler.chance(weather().ringDoubled) ? 2 : 1;
         for (let n = 0; n < times; n++) scheduler.later(() => fate.run(() => ring(head)));
       };

@@ -68,6 +68,34 @@ describe("a session on two instances", () => {
     }
   });
 
+  test("MI1 what is logged while an instance opens the session is not missed", async () => {
+    const asked = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    const farLog = (log: SessionLog): SessionLog => ({
+      ...log,
+      async latestSnapshot(...args) {
+        const stored = await log.latestSnapshot(...args);
+        asked.resolve();
+        await released.promise;
+        return stored;
+      },
+    });
+    const pair = await startPair({ farLog, isBusSilent: true });
+    try {
+      const alice = await pair.here.join({ clientId: "a" });
+      await alice.take("welcome");
+      await say(alice, 1);
+      const reader = await pair.there.join({ token: await pair.there.token({ sub: "rita", scope: "session:read" }) });
+      await asked.promise;
+      await say(alice, 2);
+      released.resolve();
+      await reader.takeMessage("custom", ({ seq }) => seq === 2n);
+    } finally {
+      released.resolve();
+      await pair.stop();
+    }
+  });
+
   test("MI2 where no doorbell rings, the log is looked at, as long as somebody is there", async () => {
     const pair = await startPair({ farLog: deaf, isBusSilent: true });
     try {

@@ -51,8 +51,6 @@ export class World implements Network<WorldStream> {
   store: SessionLog;
   /** What a test does on purpose in each step. */
   eachStep: () => void = () => undefined;
-  /** Whether no ring is heard by who is opening a session. */
-  isDeafWhileOpening = false;
   nowMs = Date.now();
   readonly #tokens = new Map<string, string>();
   readonly #doorbells = new Set<Ring>();
