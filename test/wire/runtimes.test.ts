@@ -35,6 +35,9 @@ const runs: Record<string, Suites> = {
   "Deno.serve": { ...onDeno, listener: "Deno.serve", only: /(bodies|grpc|listen|tls|vanish)\.test\.ts$/, atLeast: 60 },
 };
 
+/** Each runs hundreds of tests that wait for time to pass; a busy machine takes several times as long as a quiet one. */
+const patienceMs = 240_000;
+
 /** This run is one of them. */
 const isInner = listenerHere !== "Bun.serve";
 
@@ -43,7 +46,10 @@ describe("the other listeners", { skip: isInner }, () => {
     runs,
   )) {
     const skipped = title.includes("Deno") ? unlessDeno : "";
-    test(`LS1 what holds of the wire holds over ${title}${skipped}`, { skip: skipped !== "" }, async () => {
+    test(`LS1 what holds of the wire holds over ${title}${skipped}`, {
+      skip: skipped !== "",
+      timeout: patienceMs,
+    }, async () => {
       const options = {
         cwd: repository,
         env: { ...process.env, WIRE_LISTENER: listener },
