@@ -75,6 +75,26 @@ describeWithRedis("subscriptions over REST", () => {
     await until(() => sound.heard.length === 2);
   });
 
+  test("UP12 two subscriptions with one listener are two, and one that another has ended hears no more", async () => {
+    const connection = place.connect();
+    const heard: string[] = [];
+    let opened = 0;
+    const ends: (() => void)[] = [];
+    const listener = { open: () => void opened++, message: (text: string) => void heard.push(text) };
+    ends.push(connection.subscribe("baton:a", listener), connection.subscribe("baton:a", listener));
+    await until(() => opened === 2);
+    await connection.command("PUBLISH", "baton:a", "twice");
+    await until(() => heard.length === 2);
+    ends[0]?.();
+    const ending = { open() {}, message: () => ends[2]?.() };
+    connection.subscribe("baton:a", ending);
+    ends.push(connection.subscribe("baton:a", { open() {}, message: (text) => void heard.push(`ended ${text}`) }));
+    await connection.command("PUBLISH", "baton:a", "once");
+    await connection.command("PUBLISH", "baton:a", "last");
+    await until(() => heard.includes("last"));
+    assert.deepEqual(heard, ["twice", "twice", "once", "last"]);
+  });
+
   test("UP13 who comes later is told that the subscription is open; who left is told nothing", async () => {
     const connection = place.connect();
     const early = listen(connection, "baton:a");
