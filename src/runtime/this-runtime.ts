@@ -19,7 +19,7 @@ export const runtimeTitle = `${titles[runtimeName]} ${process.versions[runtimeNa
 
 /**
  * Whether native gRPC can be served beside. On Deno 2.9.6 it cannot: its `node:http2` was seen to abort the process, with
- * all its sessions (docs/decisions/0008-deno-without-node-http2.md).
+ * all its sessions (docs/decisions/0007-deno-without-node-http2.md).
  */
 export const carriesNativeGrpc = runtimeName !== "deno";
 
