@@ -17,7 +17,7 @@ and has to have seen the records of the log, in their order, none missing and no
 runtime; the last line is "N passed, N failed", and the exit code 1 unless none failed. A client whose program is not on
 this machine is skipped, by name.
 
-  --runtime NAME  bun, node or deno; bun and node without it: on Deno neither gRPC nor WebSockets are served, and their rows fail
+  --runtime NAME  bun, node or deno; bun and node without it: on Deno native gRPC is not served, and its rows fail
   --seed N        of what they do (1)
   --help          this text`;
 

@@ -1,6 +1,8 @@
 import process from "node:process";
 import type { WireBindings } from "../relay/wire/endpoint.ts";
+import { isSocketRequest } from "../relay/wire/socket.ts";
 import { createDenoBodies } from "./deno-body.ts";
+import { offerSocket } from "./deno-socket.ts";
 import { assertCarriesStreams } from "./deno-version.ts";
 import { headerListBytes } from "./header-bytes.ts";
 import { type RunningServer, type ServeOptions, startErrorFrom, urlOf } from "./server.ts";
@@ -51,9 +53,12 @@ function listen({ host, port, tls, limits, fetch }: ServeOptions, bindings: Wire
       ...(tls && { cert: tls.cert, key: tls.key }),
       // It would hold frames back until there is enough to compress.
       automaticCompression: false,
-      handler(request) {
+      async handler(request) {
         if (headerListBytes(request.headers) > limits.headerBytes) return new Response(null, { status: 431 });
-        return fetch(withQuietSignal(request), bindings);
+        if (!isSocketRequest(request)) return await fetch(withQuietSignal(request), bindings);
+        const handshake = offerSocket();
+        const refused = await fetch(withQuietSignal(request), { ...bindings, acceptSocket: handshake.accept });
+        return handshake.answer ?? refused;
       },
       // In place of a line for people on stdout.
       onListen: () => undefined,

@@ -32,7 +32,12 @@ const runs: Record<string, Suites> = {
     passed: /^# pass (\d+)$/m,
   },
   // It keeps none of the limits of a connection: what holds there is how bodies go, and end.
-  "Deno.serve": { ...onDeno, listener: "Deno.serve", only: /(bodies|grpc|listen|tls|vanish)\.test\.ts$/, atLeast: 60 },
+  "Deno.serve": {
+    ...onDeno,
+    listener: "Deno.serve",
+    only: /(bodies|grpc|listen|socket|socket-ends|tls|vanish)\.test\.ts$/,
+    atLeast: 60,
+  },
 };
 
 /** Each runs hundreds of tests that wait for time to pass; a busy machine takes several times as long as a quiet one. */
