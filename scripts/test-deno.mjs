@@ -8,10 +8,10 @@ import process from "node:process";
 
 /** What is left out needs the clients of `node:http2`, which are not to be relied on there, or pins what others do. */
 const folders = [
-  "test/client",
+  ...["carriage-choice", "carriage-socket", "log-follower"].map((name) => `test/client/${name}.test.ts`),
   "test/durable/log-sqlite.test.ts",
   "test/session",
-  ...["bodies", "envelope", "grpc", "gzip", "listen", "outlet", "tls", "vanish"].map(
+  ...["bodies", "envelope", "grpc", "gzip", "listen", "outlet", "socket", "socket-ends", "tls", "vanish"].map(
     (name) => `test/wire/${name}.test.ts`,
   ),
 ];
