@@ -6,15 +6,11 @@ import type { Readiness } from "./readiness.ts";
  * `/readyz`: send new clients here; 503 while it starts or drains.
  */
 export function createHealthRoutes(readiness: () => Readiness): Hono {
-  const app = new Hono();
-  app.use(async ({ header }, next) => {
-    header("Cache-Control", "no-store");
-    await next();
-  });
-  app.get("/healthz", ({ text }) => text("ok\n"));
-  app.get("/readyz", ({ text }) => {
-    const state = readiness();
-    return text(`${state}\n`, state === "ready" ? 200 : 503);
-  });
-  return app;
+  const fresh = { "Cache-Control": "no-store" };
+  return new Hono()
+    .get("/healthz", ({ text }) => text("ok\n", 200, fresh))
+    .get("/readyz", ({ text }) => {
+      const state = readiness();
+      return text(`${state}\n`, state === "ready" ? 200 : 503, fresh);
+    });
 }
