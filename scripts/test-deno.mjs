@@ -11,7 +11,7 @@ const folders = [
   ...["carriage-choice", "carriage-socket", "log-follower"].map((name) => `test/client/${name}.test.ts`),
   "test/durable/log-sqlite.test.ts",
   "test/session",
-  ...["bodies", "envelope", "grpc", "gzip", "listen", "outlet", "socket", "socket-ends", "tls", "vanish"].map(
+  ...["bodies", "envelope", "grpc", "gzip", "listen", "outlet", "socket", "tls", "vanish"].map(
     (name) => `test/wire/${name}.test.ts`,
   ),
 ];

@@ -35,7 +35,7 @@ const runs: Record<string, Suites> = {
   "Deno.serve": {
     ...onDeno,
     listener: "Deno.serve",
-    only: /(bodies|grpc|listen|socket|socket-ends|tls|vanish)\.test\.ts$/,
+    only: /(bodies|grpc|listen|socket|tls|vanish)\.test\.ts$/,
     atLeast: 60,
   },
 };
