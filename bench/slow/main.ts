@@ -6,7 +6,7 @@ import { loadavg } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { number } from "../../src/cli/bench/statistics.ts";
-import { runtimeNames } from "../../src/runtime/this-runtime.ts";
+import type { RuntimeName } from "../../src/runtime/this-runtime.ts";
 import { type Load, type Measured, measure, type Protocol } from "./measure.ts";
 
 const usage = `npm run slow -- [options] [runtime...] [protocol...]
@@ -36,12 +36,14 @@ if (values.help) {
   process.exit(0);
 }
 
+/** Those that serve all of these. */
+const allRuntimes: readonly RuntimeName[] = ["bun", "node"];
 const allProtocols: readonly Protocol[] = ["connect", "grpc-web", "grpc", "websocket"];
 const chosen = <T extends string>(all: readonly T[]): readonly T[] => {
   const named = all.filter((name) => positionals.includes(name));
   return named.length > 0 ? named : all;
 };
-const unknown = positionals.filter((name) => ![...runtimeNames, ...allProtocols].some((known) => known === name));
+const unknown = positionals.filter((name) => ![...allRuntimes, ...allProtocols].some((known) => known === name));
 if (unknown.length > 0) throw new Error(`no such runtime or protocol: ${unknown.join(", ")}`);
 
 // What is to be cleared away is so on exit, which a signal alone does not cause.
@@ -78,7 +80,7 @@ const [busy = 0] = loadavg();
 if (busy > 1)
   console.log(`other work runs on this machine (load ${busy.toFixed(1)}): what is told by the clock varies`);
 let [passed, failed] = [0, 0];
-for (const runtime of chosen(runtimeNames)) {
+for (const runtime of chosen(allRuntimes)) {
   for (const protocol of chosen(allProtocols)) {
     for (const check of report(`${runtime} ${protocol}`, await measure(runtime, protocol, load))) {
       if (check) passed += 1;
