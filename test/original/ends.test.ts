@@ -172,6 +172,8 @@ describe("many at once", () => {
     try {
       const [ann, bob] = [await busy.enter("grpc-js", "demo", "ann"), await busy.enter("connect-json", "demo", "bob")];
       const [cyd, dan] = [await busy.join({ as: "cyd" }), await busy.join({ as: "dan" })];
+      // Whoever comes after the first edit finds it in the snapshot, and is told of no edit.
+      await Promise.all([cyd, dan].map((stream) => stream.take("welcome")));
       cyd.send(edit("a.ts", 0, 0, 0, "0\n1\n2\n3"), { clientSeq: 1n });
       await Promise.all(
         [ann, bob].map((client) => client.until("the file", () => client.text("a.ts") === "0\n1\n2\n3")),
