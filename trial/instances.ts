@@ -21,6 +21,7 @@ import { judge } from "./judge.ts";
 import { foldTexts, readRecords } from "./log.ts";
 import { Participant } from "./participant.ts";
 import { freePort, RelayProcess } from "./relay-process.ts";
+import { pause, until } from "./until.ts";
 
 const usage = `npm run trial:instances -- [options]
 
@@ -58,16 +59,6 @@ const secretText = crypto.randomUUID() + crypto.randomUUID();
 const secret = new TextEncoder().encode(secretText);
 const lines = Number(options.lines);
 const random = createRandom(Number(options.seed));
-const patienceMs = 60_000;
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`gave up waiting until ${what}`);
-    await pause(20);
-  }
-}
 
 const redis = await startRedis();
 const folder = mkdtempSync(join(tmpdir(), "baton-instances-"));

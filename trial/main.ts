@@ -22,6 +22,7 @@ import { freePort, RelayProcess, raisedLimits } from "./relay-process.ts";
 import { SmallDisk } from "./small-disk.ts";
 import { ownSources, readTraces, type Typing } from "./texts.ts";
 import { Typist } from "./typist.ts";
+import { pause, until } from "./until.ts";
 
 const usage = `npm run trial -- [options]
 
@@ -80,17 +81,6 @@ const cutEvery = [200, 300] as const;
 const rotateEvery = 1_500;
 /** A tenth of each person's edits go into the other's file, above what the other types there. */
 const headerShare = 10;
-const patienceMs = 120_000;
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`gave up waiting until ${what}`);
-    await pause(20);
-  }
-}
 
 function headerFor(typing: Typing): Typing {
   const text = `// ${typing.name}: read by the other\n`.repeat(

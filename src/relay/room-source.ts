@@ -1,16 +1,16 @@
 import type { LogRecord } from "../durable/session-log.ts";
 import type { RelayContext } from "./context.ts";
-import type { Ephemeral, Ephemerals } from "./ephemerals.ts";
+import type { Ephemeral } from "./ephemerals.ts";
 import type { Meters } from "./metrics/meters.ts";
 import { encodeControl, type Identity, type RelayPayload } from "./payload.ts";
 import type { ReaderSource } from "./reader-source.ts";
 import type { Ring } from "./ring.ts";
+import type { RoomFrames } from "./room-frames.ts";
 import type { FrameForm } from "./stream.ts";
 
 /** What is read of a room. */
 interface ReadRoom {
   readonly sessionId: string;
-  readonly ring: Ring;
   readonly state: { readonly head: number };
 }
 
@@ -20,15 +20,15 @@ export class RoomSource implements ReaderSource {
   readonly meters: Meters;
   readonly #context: RelayContext;
   readonly #room: ReadRoom;
-  readonly #ephemerals: Ephemerals;
+  readonly #frames: RoomFrames;
   readonly #identity: Identity;
 
-  constructor(context: RelayContext, room: ReadRoom, ephemerals: Ephemerals, identity: Identity) {
-    this.ring = room.ring;
+  constructor(context: RelayContext, room: ReadRoom, frames: RoomFrames, identity: Identity) {
+    this.ring = frames.ring;
     this.meters = context.meters;
     this.#context = context;
     this.#room = room;
-    this.#ephemerals = ephemerals;
+    this.#frames = frames;
     this.#identity = identity;
   }
 
@@ -41,7 +41,7 @@ export class RoomSource implements ReaderSource {
   }
 
   conflated(from: number, to: number): readonly Ephemeral[] {
-    return this.#ephemerals.between(from, to, this.#identity.key);
+    return this.#frames.conflated(from, to, this.#identity.key);
   }
 
   encode(payload: RelayPayload, form: FrameForm, timestampMs = this.#context.now()): Uint8Array {

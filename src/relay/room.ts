@@ -9,14 +9,13 @@ import type { PresenceChange, Roster } from "../session/roster.ts";
 import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { readCursor } from "./cursor-frame.ts";
-import { Ephemerals } from "./ephemerals.ts";
-import type { SharedPayload } from "./metrics/labels.ts";
 import type { Participant } from "./participant.ts";
 import type { Identity, RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { Presence } from "./presence.ts";
 import type { ReaderSource } from "./reader-source.ts";
-import { Ring } from "./ring.ts";
+import type { Ring } from "./ring.ts";
+import { RoomFrames } from "./room-frames.ts";
 import { RoomSource } from "./room-source.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import { StreamsElsewhere } from "./streams-elsewhere.ts";
@@ -55,14 +54,13 @@ export class Room {
   readonly sessionId: string;
   readonly presence: Presence;
   readonly elsewhere: StreamsElsewhere;
-  readonly ring: Ring;
   readonly pipeline: Pipeline;
   readonly participants = new Map<string, Participant>();
   /** The stream of each client: the newest; an older one has been superseded. */
   readonly #byClient = new Map<string, Participant>();
   readonly #context: RelayContext;
   readonly #users: Users;
-  readonly #ephemerals: Ephemerals;
+  readonly #frames: RoomFrames;
   readonly #snapshots: SnapshotKeeper;
   readonly #leave: () => void;
   readonly #hearClient: HearClient;
@@ -85,8 +83,7 @@ export class Room {
     this.sessionId = state.sessionId;
     this.presence = presence;
     this.elsewhere = new StreamsElsewhere(context, state.sessionId);
-    this.ring = new Ring(context.limits.ringBytes, (...sent) => context.meters.send(...sent));
-    this.#ephemerals = new Ephemerals(context.limits.ringBytes);
+    this.#frames = new RoomFrames(context, (sender, index) => this.#byClient.get(sender)?.reader.noteOwn(index));
     this.pipeline = new Pipeline(context, state, isKept, {
       published: (records, isOwn) => this.#published(records, isOwn),
       superseded: (key, generation) => this.#supersede(key, generation),
@@ -103,6 +100,11 @@ export class Room {
   /** As the log has it. */
   get state(): SessionState {
     return this.pipeline.state;
+  }
+
+  /** What all of them read. */
+  get ring(): Ring {
+    return this.#frames.ring;
   }
 
   /** Who is shown, on whichever instance. */
@@ -148,7 +150,7 @@ export class Room {
 
   /** Where a participant of this room reads from. */
   source(identity: Identity): ReaderSource {
-    return new RoomSource(this.#context, this, this.#ephemerals, identity);
+    return new RoomSource(this.#context, this, this.#frames, identity);
   }
 
   /** Takes a participant in; an older stream of its client ends. Throws where it is itself the older one. */
@@ -157,22 +159,23 @@ export class Room {
     if (generation > 0 && generation < this.pipeline.claimOf(key)) throw new BatonError("SUPERSEDED");
     const older = this.#byClient.get(key);
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
-    this.participants.set(participant.streamId, participant);
-    this.#byClient.set(key, participant);
-    this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
-    this.#expectEnd(participant);
+    this.#hold(participant);
     if (participant.mayWrite) this.showWriter(participant);
   }
 
   /** Takes a participant back in that the room forgot while it was out of memory; nobody is told of it. */
   restore(participant: Participant): void {
-    const { key, generation, identity } = participant;
-    this.participants.set(participant.streamId, participant);
-    this.#byClient.set(key, participant);
-    this.#users.of(identity.userId, this.#context.now()).began(this.sessionId);
-    this.#expectEnd(participant);
+    const { key, generation } = participant;
+    this.#hold(participant);
     if (generation > 0) this.pipeline.supersede(key, generation);
     participant.reader.goOn();
+  }
+
+  #hold(participant: Participant): void {
+    this.participants.set(participant.streamId, participant);
+    this.#byClient.set(participant.key, participant);
+    this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
+    this.#expectEnd(participant);
   }
 
   /** What a client does under this claim ends what it did under older ones, here and elsewhere. */
@@ -308,7 +311,7 @@ export class Room {
     this.pipeline.forgetClaims(nowMs);
     let oldest = this.ring.end;
     for (const { reader } of this.participants.values()) oldest = Math.min(oldest, reader.oldestEntry);
-    this.#ephemerals.forgetBefore(oldest);
+    this.#frames.forgetBefore(oldest);
     this.elsewhere.forget(nowMs);
   }
 
@@ -321,15 +324,7 @@ export class Room {
   /** Into the ring, then to everybody. */
   #published(records: readonly PublishedRecord[], isOwn: boolean): void {
     const startMs = performance.now();
-    for (const { message, frame } of records) {
-      const { userId, clientId, seq, clientSeq, timestamp, payload } = message;
-      const sender = clientKey(userId, clientId);
-      const version = payload.case === "edit" ? payload.value.version : 0;
-      const place = { seq: Number(seq), head: Number(seq), timestampMs: Number(timestamp) };
-      const shared = { frame, payload: sharedPayload(payload.case), sender, clientSeq: Number(clientSeq), version };
-      const index = this.ring.append({ ...shared, ...place });
-      this.#byClient.get(sender)?.reader.noteOwn(index);
-    }
+    this.#frames.append(records);
     this.#flush();
     this.#context.meters.fanoutSeconds.observe((performance.now() - startMs) / 1000);
     this.#snapshots.appended(records, isOwn);
@@ -337,11 +332,7 @@ export class Room {
   }
 
   #putEphemeral(sender: string, slot: string, frame: Uint8Array): void {
-    const place = { seq: 0, head: this.state.head, timestampMs: 0 };
-    const payload = sharedPayload(slot);
-    const index = this.ring.append({ frame, payload, ...place, sender, clientSeq: 0, version: 0 });
-    this.#ephemerals.put(slot, { frame, sender, index });
-    this.#byClient.get(sender)?.reader.noteOwn(index);
+    this.#frames.putEphemeral(sender, slot, frame, this.state.head);
     this.#flush();
   }
 
@@ -401,9 +392,4 @@ export class Room {
         assertNever(message);
     }
   }
-}
-
-/** What a record's payload, or the slot of what is not logged, is counted as. */
-function sharedPayload(name: string | undefined): SharedPayload {
-  return name === "edit" || name === "comment" || name === "cursor" || name === "presence" ? name : "custom";
 }

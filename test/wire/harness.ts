@@ -1,4 +1,5 @@
 import process from "node:process";
+import { after, before } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import {
@@ -159,3 +160,23 @@ export async function startHarness({
 }
 
 export type Harness = Awaited<ReturnType<typeof startHarness>>;
+
+/** Harnesses of one suite: all are stopped behind it. `floating`: rejections that nobody caught meanwhile. */
+export function useHarnesses() {
+  const running: Harness[] = [];
+  const floating: unknown[] = [];
+  const onFloating = (error: unknown) => void floating.push(error);
+  before(() => void process.on("unhandledRejection", onFloating));
+  after(async () => {
+    await Promise.all(running.map((harness) => harness.stop()));
+    process.off("unhandledRejection", onFloating);
+  });
+  return {
+    floating,
+    async start(options: HarnessOptions = {}): Promise<Harness> {
+      const harness = await startHarness(options);
+      running.push(harness);
+      return harness;
+    },
+  };
+}

@@ -1,42 +1,20 @@
 // How a WebSocket's peer goes, falls behind, or says more than is read.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import process from "node:process";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import type { Outlet } from "../../src/relay/stream.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { opcodes, RawSocket, shakeHands, socketFrame } from "../support/raw-socket.ts";
-import {
-  customMessage,
-  type Harness,
-  type HarnessOptions,
-  heartbeat,
-  listenerHere,
-  startHarness,
-  typeOf,
-} from "./harness.ts";
+import { customMessage, type HarnessOptions, heartbeat, listenerHere, typeOf, useHarnesses } from "./harness.ts";
 
 /** Bun's `node:http` is no ground for them. */
 const isServed = listenerHere === "Bun.serve" || !("Bun" in globalThis);
 const skip = !isServed;
 const where = isServed ? "" : " (skipped: Bun's node:http serves no WebSocket)";
 
-const running: Harness[] = [];
-async function start(options: HarnessOptions = {}): Promise<Harness> {
-  const harness = await startHarness(options);
-  running.push(harness);
-  return harness;
-}
-
-const floating: unknown[] = [];
-const onFloating = (error: unknown) => void floating.push(error);
-before(() => process.on("unhandledRejection", onFloating));
-after(async () => {
-  await Promise.all(running.map((harness) => harness.stop()));
-  process.off("unhandledRejection", onFloating);
-});
+const { start, floating } = useHarnesses();
 
 const frame = encodeFrame(SessionMessageSchema, customMessage("x"), "binary");
 

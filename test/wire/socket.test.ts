@@ -27,6 +27,7 @@ const isServed = listenerHere === "Bun.serve" || !("Bun" in globalThis);
 const skip = !isServed;
 /** Deno looks at handshakes and frames itself, and less closely. */
 const unlessDeno = { skip: listenerHere === "Deno.serve" };
+const exceptDeno = unlessDeno.skip ? " (skipped: Deno does that itself, and less closely)" : "";
 const where = isServed ? "" : " (skipped: Bun's node:http serves no WebSocket)";
 
 const running: Harness[] = [];
@@ -124,7 +125,7 @@ describe(`what is spoken${where}`, { skip }, () => {
   });
 
   test(
-    "WK2 of what is offered the first that is served is selected, and no token is told again",
+    `WK2 of what is offered the first that is served is selected, and no token is told again${exceptDeno}`,
     unlessDeno,
     async () => {
       for (const [subprotocols, selected] of [
@@ -154,7 +155,7 @@ describe(`what is spoken${where}`, { skip }, () => {
     }
   });
 
-  test("WK4 what is no sound handshake is refused", unlessDeno, async () => {
+  test(`WK4 what is no sound handshake is refused${exceptDeno}`, unlessDeno, async () => {
     const calls = echoing.calls.length;
     for (const headers of [
       { "sec-websocket-key": undefined },
@@ -299,7 +300,7 @@ describe(`what is let in${where}`, { skip }, () => {
   });
 
   test(
-    "WK7 a message that is larger than twice the limit is not taken, and its connection is closed by its head",
+    `WK7 a message that is larger than twice the limit is not taken, and its connection is closed by its head${exceptDeno}`,
     unlessDeno,
     async () => {
       const harness = await start(undefined, { limits: { messageBytes: maxMessageBytes } });
@@ -355,7 +356,7 @@ describe(`what is let in${where}`, { skip }, () => {
     assert.deepEqual([types.at(-1), code], ["end ENCODING_MISSING", 4013]);
   });
 
-  test("WK9 what breaks WebSocket's own rules is closed, and harms nobody else", unlessDeno, async () => {
+  test(`WK9 what breaks WebSocket's own rules is closed, and harms nobody else${exceptDeno}`, unlessDeno, async () => {
     const other = await RawSocket.open(echoing.url);
     await other.next();
     const text = Buffer.from('{"custom":{}}');

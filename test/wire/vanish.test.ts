@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import process from "node:process";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { encodeFrame } from "../../src/relay/wire/envelope.ts";
 import { BatonError } from "../../src/session/reasons.ts";
@@ -12,24 +11,11 @@ import {
   heartbeat,
   listenerHere,
   type Seen,
-  startHarness,
+  useHarnesses,
 } from "./harness.ts";
 import { endOf, namesOf, openBody, openH1, openH2, splitFrames } from "./raw.ts";
 
-const running: Harness[] = [];
-async function start(options: HarnessOptions = {}): Promise<Harness> {
-  const harness = await startHarness(options);
-  running.push(harness);
-  return harness;
-}
-
-const floating: unknown[] = [];
-const onFloating = (error: unknown) => void floating.push(error);
-before(() => process.on("unhandledRejection", onFloating));
-after(async () => {
-  await Promise.all(running.map((harness) => harness.stop()));
-  process.off("unhandledRejection", onFloating);
-});
+const { start, floating } = useHarnesses();
 
 const frame = encodeFrame(SessionMessageSchema, customMessage("x"), "binary");
 const until = (signal: AbortSignal) =>

@@ -9,6 +9,7 @@ import { CodeReviewService } from "../../../src/gen/codereview/v1/codereview_pb.
 import { lineBreak, textContent } from "../../../src/session/text.ts";
 import { foldTexts, readRecords } from "../../../trial/log.ts";
 import { Participant } from "../../../trial/participant.ts";
+import { pause, until } from "../../../trial/until.ts";
 import { type Kind, secret, transports } from "../harness.ts";
 
 export interface Together {
@@ -24,16 +25,6 @@ export interface Together {
 }
 
 const path = "a.ts";
-const patienceMs = 45_000;
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = Date.now() + patienceMs;
-  while (!holds()) {
-    if (Date.now() > deadline) throw new Error(`gave up waiting until ${what}`);
-    await pause(5);
-  }
-}
 
 /** People type lines into one file, each line of its own; in the end everybody and the log have each of them once. */
 export async function typeTogether({ url, session, kind, lines, random, carriages, between }: Together) {
