@@ -38,11 +38,6 @@ export class HostStream {
     this.#enter(joined);
   }
 
-  /** It said who it is. */
-  get isKnown(): boolean {
-    return this.#outlet !== undefined;
-  }
-
   get joined(): Joined | undefined {
     return this.#joined;
   }
@@ -133,6 +128,7 @@ export class HostStream {
     const voice = new StreamVoice(participant);
     this.#receive = (message, bytes) => receive(this.#relay, room, voice, message, bytes);
     participant.renewed = (principal) => this.#link.send(encodeHop({ kind: "renewed", principal }));
+    participant.heardOf = () => this.#link.send(encodeHop({ kind: "heard" }));
   }
 
   async #finish(): Promise<void> {
