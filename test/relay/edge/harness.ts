@@ -16,6 +16,8 @@ const everything = "session:edit session:comment session:custom";
 
 export interface EdgeSetup {
   readonly limits?: Partial<Limits>;
+  /** Of the objects; default: one in memory. */
+  readonly log?: SessionLog;
   /** Whether an object that may leave memory does so before the next event; default: always. */
   readonly evicts?: () => boolean;
   /** Whether the runtime tells when the client of a WebSocket is behind; default: it does. */
@@ -38,7 +40,7 @@ export async function startEdge(setup: EdgeSetup = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const limits = { ...defaultLimits, ...setup.limits };
-  const log: SessionLog = createMemoryLog(now);
+  const log = setup.log ?? createMemoryLog(now);
   const newId = () => crypto.randomUUID().slice(0, 13);
   const objects = new Objects({ log, limits, now, newId, evicts: setup.evicts ?? (() => true) });
   const imported = await importSecret(secret);
