@@ -5,6 +5,7 @@ import { SessionHost } from "../relay/edge/host.ts";
 import type { HostLink } from "../relay/edge/host-platform.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
 import { createStreamId } from "../relay/wire/router.ts";
+import type { Revocation } from "../session/revocation.ts";
 import { readWorkerConfig } from "./worker-config.ts";
 import type { SessionCalls } from "./worker-links.ts";
 import { SessionLogObject } from "./worker-log-object.ts";
@@ -56,6 +57,19 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
 
   async disconnect(meant: Disconnected) {
     return await answer(async () => await (await this.#session()).disconnect(meant));
+  }
+
+  async endRevoked(revocation: Revocation) {
+    return await answer(async () => await (await this.#session()).endRevoked(revocation));
+  }
+
+  async describeSession(sessionId: string) {
+    return await answer(async () => await (await this.#session()).describe(sessionId));
+  }
+
+  /** Of the session itself nothing is asked: it stays as it is, in memory or not. */
+  async countStreams() {
+    return await answer(() => this.ctx.getWebSockets().length);
   }
 
   /** Whoever is in a session that is deleted is told so. */
