@@ -25,7 +25,7 @@ export interface WorkerJoin {
 export async function startWorkerRelay(variables: Readonly<Record<string, string>> = {}) {
   const workerd = await Workerd.start({
     entry: fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.url)),
-    objects: { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" },
+    objects: { SESSIONS: "SessionObject", REPLICAS: "ReplicaObject", DIRECTORY: "DirectoryObject" },
     variables: { BATON_JWT_SECRET: secret, ...variables },
   });
   const streams = new Set<Stream>();

@@ -21,6 +21,9 @@ import { withVoucher } from "./hop-principal.ts";
 /** How exact a gateway's times are: what ends to the millisecond is looked at with each message as well. */
 const longestTickMs = 1_000;
 
+/** Objects that may send a stream on, one to the next: as many levels as a session's tree can have. */
+const mostMoves = 4;
+
 /** A client's stream between its client and its session's object. */
 export class CarriedStream implements TimedStream {
   readonly carriage: Hello["carriage"];
@@ -47,6 +50,9 @@ export class CarriedStream implements TimedStream {
   /** What its client last said to have applied. */
   #confirmed = 0n;
   #link: Link | undefined;
+  /** What was said up, until the object that it is at says something: one that sends it elsewhere has dropped it. */
+  #unheard: HopUp[] | undefined = [];
+  #moves = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Its user's streams count it. */
   #isCounted = false;
@@ -104,7 +110,7 @@ export class CarriedStream implements TimedStream {
 
   /** Takes it to its session's object. Rejects with `USER_LIMIT`, or where the object cannot be reached. */
   async open(): Promise<void> {
-    const { objects, users, now, limits } = this.#gateway;
+    const { users, now, limits } = this.#gateway;
     const { sessionId, principal } = this.#hello;
     if (this.#isOver) return;
     const user = users.of(principal.userId, now());
@@ -112,16 +118,34 @@ export class CarriedStream implements TimedStream {
     // From here on, since others of this user may come while the object is reached.
     user.began();
     this.#isCounted = true;
-    const link = await this.#reach(() =>
-      objects.open(sessionId, {
-        message: (bytes) => this.#hear(bytes),
-        closed: () => this.#over(new BatonError("LOG_UNAVAILABLE")),
-      }),
-    );
-    if (this.#isOver) return link.close();
-    this.#link = link;
+    await this.#linkTo(sessionId);
+    if (this.#isOver) return;
     this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     this.#say({ kind: "hello", hello: this.#hello });
+  }
+
+  async #linkTo(object: string): Promise<void> {
+    const move = this.#moves;
+    const isPresent = () => move === this.#moves;
+    const link = await this.#reach(() =>
+      this.#gateway.objects.open(object, {
+        message: (bytes) => void (isPresent() && this.#hear(bytes)),
+        closed: () => void (isPresent() && this.#over(new BatonError("LOG_UNAVAILABLE"))),
+      }),
+    );
+    if (this.#isOver) link.close();
+    else this.#link = link;
+  }
+
+  /** To the object at which it belongs, with all that it has said. */
+  async #moveTo(object: string): Promise<void> {
+    const said = this.#unheard;
+    this.#moves += 1;
+    this.#link?.close();
+    if (said === undefined || this.#moves > mostMoves) return this.#over(new BatonError("LOG_UNAVAILABLE"));
+    await this.#linkTo(object);
+    // And with what was said meanwhile.
+    if (!this.#isOver) for (const hop of said) this.#link?.send(encodeHop(hop));
   }
 
   /** Its client said something; so many bytes of it came on this stream. */
@@ -225,6 +249,12 @@ export class CarriedStream implements TimedStream {
       this.end(new BatonError("DRAIN"));
       return;
     }
+    if (hop?.kind === "elsewhere") {
+      // Where it cannot be reached, the stream is over.
+      this.#moveTo(hop.object).catch(() => undefined);
+      return;
+    }
+    this.#unheard = undefined;
     switch (hop?.kind) {
       case "frames":
         this.#down.frames(hop.frames);
@@ -276,6 +306,7 @@ export class CarriedStream implements TimedStream {
   }
 
   #say(hop: HopUp): void {
+    this.#unheard?.push(hop);
     this.#link?.send(encodeHop(hop));
   }
 
