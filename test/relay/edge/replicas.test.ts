@@ -88,15 +88,15 @@ describe("a tree of replicas", () => {
   test("RP2 a replica is full before the next begins, and where all are full they have replicas of their own", async () => {
     const alice = await edge().join({ session: "tree" });
     await alice.take("welcome");
-    const readers = await joinReaders(edge(), "tree", 31);
+    const readers = await joinReaders(edge(), "tree", 55);
     await say(alice, 1, 3);
     for (const reader of readers) assert.deepEqual(await seqsOf(reader, 3), upTo(3));
-    const full = Array.from({ length: 8 }, (_, index) => [`tree~weur~${index}`, 3]);
+    const full = Array.from({ length: 16 }, (_, index) => [`tree~weur~${index}`, 3]);
     assert.deepEqual(streamsAt(edge(), "tree"), {
       tree: 3,
       ...Object.fromEntries(full),
-      "tree~weur~4.0": 3,
-      "tree~weur~4.1": 2,
+      "tree~weur~8.0": 3,
+      "tree~weur~8.1": 2,
     });
     for (const stream of [alice, ...readers]) stream.cut();
   });

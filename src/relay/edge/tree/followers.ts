@@ -5,8 +5,8 @@ import { Follower } from "./follower.ts";
 import { childName } from "./replica-name.ts";
 import type { Child, TreePlatform, Whole } from "./tree-calls.ts";
 
-/** Children that an object has in one region. Three levels of them hold a hundred thousand readers. */
-const childrenPerRegion = 8;
+/** Children that an object has in one region: enough for all readers that a session may have, one level below it. */
+const childrenPerRegion = 16;
 
 export interface FollowersOptions {
   readonly platform: TreePlatform;
