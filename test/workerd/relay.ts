@@ -21,11 +21,20 @@ export interface WorkerJoin {
   readonly pendingFrom?: bigint;
 }
 
-/** The relay as it is deployed, in a workerd of its own. */
-export async function startWorkerRelay(variables: Readonly<Record<string, string>> = {}) {
+const deployed = {
+  entry: fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.url)),
+  session: "SessionObject",
+};
+
+/**
+ * The relay as it is deployed, in a workerd of its own.
+ *
+ * @param worker another one that stands around it, and the name of its class of sessions
+ */
+export async function startWorkerRelay(variables: Readonly<Record<string, string>> = {}, worker = deployed) {
   const workerd = await Workerd.start({
-    entry: fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.url)),
-    objects: { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" },
+    entry: worker.entry,
+    objects: { SESSIONS: worker.session, DIRECTORY: "DirectoryObject" },
     variables: { BATON_JWT_SECRET: secret, ...variables },
   });
   const streams = new Set<Stream>();

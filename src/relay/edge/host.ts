@@ -124,7 +124,7 @@ export class SessionHost {
 
   /** Ends the streams whose token this revokes; tells how many. */
   async endRevoked(revocation: Revocation): Promise<number> {
-    const relay = await this.#relay;
+    const relay = await this.#awake();
     relay.revocations.known.add(revocation);
     const streams = endRevoked(relay);
     await this.#rest(relay, undefined, "other people");
@@ -133,7 +133,7 @@ export class SessionHost {
 
   /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
   async describe(sessionId: string): Promise<Uint8Array | undefined> {
-    const relay = await this.#relay;
+    const relay = await this.#awake();
     const described = await describeRoom(relay, sessionId);
     await this.#rest(relay, undefined, "same people");
     return described && toBinary(DescribeSessionResponseSchema, described);
