@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { PresenceUpdate_Status as Status } from "../../../src/gen/codereview/v1/codereview_pb.ts";
-import { edit } from "../harness.ts";
+import { edit, type Stream } from "../harness.ts";
 import { holdLog, refusal } from "../operators.ts";
 import { startEdge, type TestEdge } from "./harness.ts";
 
