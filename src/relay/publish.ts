@@ -22,6 +22,7 @@ import { reasonOf } from "./metrics/meters.ts";
 import type { Origin, Participant } from "./participant.ts";
 import { ackPayload, countTold, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
+import { reachCall } from "./reach-resume.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
@@ -66,6 +67,7 @@ export async function publishAs(
   if (request.resumeToken !== "") {
     if (participant !== undefined) await heard(relay, room, participant, principal);
     else heardForOther(room, sender, principal, request);
+    if (sender.rate.freeInMs(relay.now()) === 0) await reachCall(relay, room, identity.key, request.messages);
   }
   const voice = new PublishVoice(sender, principal, participant, trace);
   for (const message of request.messages) {

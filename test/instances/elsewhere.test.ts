@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { SessionLog } from "../../src/durable/session-log.ts";
+import { edit, type Payload, type Stream } from "../relay/harness.ts";
+import { deaf, say, startPair } from "./pair.ts";
+
+const custom = { case: "custom", value: { type: "t" } } as const;
+
+/** Two instances, of which the second hears nothing of the first; alice's stream is there, and she may publish here. */
+async function startDeaf(use: (pair: Pair, call: Call) => Promise<void>) {
+  let calls = 0;
+  const farLog = (log: SessionLog): SessionLog => ({
+    ...deaf(log),
+    describe(...args) {
+      calls += 1;
+      return log.describe(...args);
+    },
+  });
+  const pair = await startPair({ farLog, isBusSilent: true });
+  try {
+    const alice = await pair.here.join({ clientId: "a" });
+    const { resumeToken } = await alice.take("welcome");
+    const bob = await pair.there.join({ as: "bob", clientId: "b" });
+    await bob.take("welcome");
+    const headers = { authorization: `Bearer ${await pair.there.token()}` };
+    const publish = async (...messages: readonly { clientSeq: bigint; payload: Payload }[]) => {
+      const before = calls;
+      const request = { sessionId: "demo", resumeToken, messages: [...messages] };
+      const { replies } = await pair.there.client().publish(request, { headers });
+      const told = replies.map(({ payload }) => (payload.case === "fault" ? payload.value.reason : payload.case));
+      return { told, looks: calls - before };
+    };
+    await use(pair, { alice, publish });
+  } finally {
+    await pair.stop();
+  }
+}
+
+type Pair = Awaited<ReturnType<typeof startPair>>;
+interface Call {
+  readonly alice: Stream;
+  publish(...messages: readonly { clientSeq: bigint; payload: Payload }[]): Promise<unknown>;
+}
+
+describe("Publish at an instance that has not heard of what another did", () => {
+  test("SL5 takes a client's next number, also where the one before it went by another instance", () =>
+    startDeaf(async (_pair, { alice, publish }) => {
+      await say(alice, 1);
+      const two = [2n, 3n].map((clientSeq) => ({ clientSeq, payload: custom }));
+      assert.deepEqual(await publish(...two), { told: ["ack", "ack"], looks: 1 });
+      assert.deepEqual(
+        await publish({ clientSeq: 4n, payload: custom }),
+        { told: ["ack"], looks: 0 },
+        "nothing is ahead",
+      );
+      assert.deepEqual(await publish({ clientSeq: 6n, payload: custom }), { told: ["OUT_OF_ORDER"], looks: 1 });
+    }));
+
+  test("SL5 takes an edit of a version, and a comment on a file, that went by another instance", () =>
+    startDeaf(async (pair, { alice, publish }) => {
+      alice.send(edit("a.ts", 0, 0, 0, "one"), { clientSeq: 1n });
+      await alice.take("ack");
+      const comment: Payload = {
+        case: "comment",
+        value: { commentId: "c", filePath: "a.ts", lineNumber: 1, text: "?" },
+      };
+      assert.deepEqual(await publish({ clientSeq: 2n, payload: comment }), { told: ["ack"], looks: 1 });
+      const carol = await pair.here.join({ as: "carol", clientId: "c" });
+      await carol.take("welcome");
+      carol.send(edit("a.ts", 1, 3, 3, " two"), { clientSeq: 1n });
+      await carol.take("ack");
+      const payload = edit("a.ts", 2, 7, 7, " three");
+      assert.deepEqual(await publish({ clientSeq: 3n, payload }), { told: ["ack"], looks: 1 });
+      const ahead = { clientSeq: 4n, payload: edit("a.ts", 9, 0, 0, "x") };
+      assert.deepEqual(await publish(ahead), { told: ["VERSION_AHEAD"], looks: 1 });
+    }));
+});
