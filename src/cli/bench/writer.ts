@@ -67,6 +67,11 @@ export class Writer {
     return this.#clientSeq;
   }
 
+  /** Says that it is there, which who says nothing else has to. */
+  beat(): void {
+    this.#stream.send(encodeMessage({ case: "heartbeat", value: {} }));
+  }
+
   #hear(bytes: Uint8Array): void {
     const { heard, seen, acked, filePath } = this.#options;
     if (heard === undefined && isEdit(bytes)) return;
