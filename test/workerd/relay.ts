@@ -8,7 +8,7 @@ import { Workerd } from "./harness.ts";
 /** What workerd listens with carries HTTP/1.1 alone. */
 export type WorkerKind = "connect-h1" | "grpc-web-h1";
 
-const secret = "a secret of the tests, thirty-two bytes long";
+export const secret = "a secret of the tests, thirty-two bytes long";
 const everything = "session:edit session:comment session:custom";
 
 export interface WorkerJoin {
@@ -22,11 +22,13 @@ export interface WorkerJoin {
 }
 
 /** The relay as it is deployed, in a workerd of its own. */
-export async function startWorkerRelay(variables: Readonly<Record<string, string>> = {}) {
+export async function startWorkerRelay(variables: Readonly<Record<string, string>> = {}, trusts?: string) {
+  const key = "BATON_JWKS_URL" in variables ? {} : { BATON_JWT_SECRET: secret };
   const workerd = await Workerd.start({
     entry: fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.url)),
     objects: { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" },
-    variables: { BATON_JWT_SECRET: secret, ...variables },
+    variables: { ...key, ...variables },
+    ...(trusts !== undefined && { trusts }),
   });
   const streams = new Set<Stream>();
   const token = ({
