@@ -13,7 +13,7 @@ export const unacked: CalmRow = {
   lacks: notSplit("one `Publish` holds no more than may be unacked, and the next waits for its answer"),
   async run(scene) {
     const talk = await scene.talk("ann");
-    await talk.take("welcome");
+    // At once, while the session is opened: some relay would log each before it reads the next.
     for (let n = 1; n <= messages; n++) talk.say(custom("much", bytes), n);
     const fault = await talk.take("fault");
     assert.deepEqual([fault.code, fault.reason, fault.action], ["resource_exhausted", "UNACKED_LIMIT", Action.RETRY]);

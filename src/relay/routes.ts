@@ -25,6 +25,7 @@ import type { WireBindings } from "./wire/endpoint.ts";
 import { createHandlerEndpoints } from "./wire/handlers.ts";
 import { guardOrigins } from "./wire/origins.ts";
 import { createWireRoutes } from "./wire/router.ts";
+import { leastWaitingBytes } from "./wire/socket-queue.ts";
 import { createStreamEndpoint } from "./wire/stream-handler.ts";
 
 const logger = getLogger(["baton", "relay"]);
@@ -79,7 +80,8 @@ export function createServiceRoutes(
   };
   const { messageBytes: maxMessageBytes, unackedBytes, firstMessageMs } = limits;
   const options = { maxMessageBytes, firstMessageMs, report };
-  const streamOptions = { ...options, endGraceMs, maxWaitingBytes: unackedBytes + maxMessageBytes };
+  const maxWaitingBytes = Math.max(leastWaitingBytes, unackedBytes + maxMessageBytes);
+  const streamOptions = { ...options, endGraceMs, maxWaitingBytes };
   const { method } = CodeReviewService;
   const endpoints = [
     createStreamEndpoint(method.collaborativeSession, services.collaborate, streamOptions),

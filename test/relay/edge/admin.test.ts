@@ -111,7 +111,7 @@ describe("a session's log that is read at a gateway", () => {
     for (const ends of ["TOKEN_REVOKED", "TOKEN_EXPIRED"] as const) {
       test(`EG21 ${name} ends ${ends} in the middle, whatever it waits for`, async () => {
         const { log, asked, release, begin } = holdLog(method);
-        const edge = await startEdge({ log, evicts: () => false });
+        const edge = await startEdge({ log: () => log, evicts: () => false });
         try {
           const token = await edge.token({ tokenId: "t", ttlSeconds: 60 });
           const options = { headers: { authorization: `Bearer ${token}` } };

@@ -13,6 +13,8 @@ export interface ObjectsOptions {
   readonly newId: () => string;
   /** Whether an object that may leave memory does so before the next event. */
   readonly evicts: () => boolean;
+  /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
+  readonly wakes: () => Promise<void>;
 }
 
 /** Sessions' objects in this process: what they keep outlives them, and they leave memory between any two events. */
@@ -149,7 +151,7 @@ class LocalObject {
   }
 
   #platform(): HostPlatform {
-    const { log, limits, now, newId } = this.#options;
+    const { log, limits, now, newId, wakes } = this.#options;
     const life = this.#life;
     const ofTheLiving = <A extends unknown[]>(name: string, run: (...args: A) => void) => {
       return (...args: A) => {
@@ -165,7 +167,10 @@ class LocalObject {
       now,
       newId,
       defer: (run) => void setTimeout(run, 0),
-      resumeSecret: () => log.secret("resume", crypto.getRandomValues(new Uint8Array(32))),
+      async resumeSecret() {
+        await wakes();
+        return await log.secret("resume", crypto.getRandomValues(new Uint8Array(32)));
+      },
       links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
       readShelf: async () => this.#shelf,
       writeShelf: ofTheLiving("writeShelf", (text: string) => {
