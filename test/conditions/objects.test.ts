@@ -33,7 +33,10 @@ describe(`what happens to a session's object in workerd${note}`, { skip: missing
   let relay: WorkerRelay;
   before(async () => {
     const entry = fileURLToPath(new URL("../workerd/fateful-worker.ts", import.meta.url));
-    relay = await startWorkerRelay({ BATON_LIMIT_LEAVE_GRACE_MS: "300" }, { entry, session: "FatefulSession" });
+    relay = await startWorkerRelay(
+      { BATON_LIMIT_LEAVE_GRACE_MS: "300" },
+      { worker: { entry, session: "FatefulSession" } },
+    );
   });
   after(() => relay.stop());
 

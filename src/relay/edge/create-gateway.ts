@@ -18,6 +18,7 @@ import { handPublish } from "./gateway-publish.ts";
 import { readAtGateway } from "./gateway-reads.ts";
 import { liveObjects } from "./gateway-sessions.ts";
 import { carryConversation, carrySubscription } from "./gateway-streams.ts";
+import { Subscribers } from "./subscribers.ts";
 
 export interface GatewayOptions extends Omit<RelayPlatform, "bus"> {
   readonly objects: SessionObjects;
@@ -49,7 +50,20 @@ export function createGateway(options: GatewayOptions): RelayRoutes {
     return assembleRelay(platform, { tokens, resumeSecret: noSecret, revocations, traces: undefined, users });
   };
   const { meters } = readingRelay();
-  const gateway: Gateway = { tokens, limits, now, newId, defer, meters, users, revocations, objects, socketsTell };
+  const subscribers = new Subscribers();
+  const gateway: Gateway = {
+    subscribers,
+    tokens,
+    limits,
+    now,
+    newId,
+    defer,
+    meters,
+    users,
+    revocations,
+    objects,
+    socketsTell,
+  };
   const readiness = createReadiness();
   readiness.become("ready");
   const services = {
