@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { edit, type Payload, type Stream } from "../relay/harness.ts";
+import { refusal } from "../relay/operators.ts";
 import { deaf, say, startPair } from "./pair.ts";
 
 const custom = { case: "custom", value: { type: "t" } } as const;
@@ -74,4 +75,37 @@ describe("Publish at an instance that has not heard of what another did", () => 
       const ahead = { clientSeq: 4n, payload: edit("a.ts", 9, 0, 0, "x") };
       assert.deepEqual(await publish(ahead), { told: ["VERSION_AHEAD"], looks: 1 });
     }));
+
+  test("SL6 under an older claim is SUPERSEDED, whatever it says, and the token in force for the newer stream stays", async () => {
+    const pair = await startPair();
+    try {
+      const older = await pair.here.join({ clientId: "a" });
+      const { resumeToken } = await older.take("welcome");
+      const newer = await pair.there.join({ clientId: "a" });
+      const { resumeToken: newToken } = await newer.take("welcome");
+      assert.equal((await older.ended).fault?.reason, "SUPERSEDED");
+      const full = await pair.here.token();
+      const less = await pair.here.token({ scope: "session:comment" });
+      newer.send({ case: "tokenRotation", value: { token: less } });
+      await newer.take("tokenStatus");
+      const publish = (token: string, payload: Payload, clientSeq = 0n) =>
+        pair.here
+          .client()
+          .publish(
+            { sessionId: "demo", resumeToken: token, messages: [{ clientSeq, payload }] },
+            { headers: { authorization: `Bearer ${full}` } },
+          );
+      const cursor: Payload = { case: "cursor", value: { filePath: "a.ts", line: 1 } };
+      for (const payload of [cursor, custom, { case: "heartbeat", value: { sentAt: 1n } }] as const) {
+        assert.equal((await refusal(publish(resumeToken, payload, 1n))).reason, "SUPERSEDED");
+      }
+      const { replies } = await publish(newToken, edit("a.ts", 0, 0, 0, "x"), 1n);
+      assert.deepEqual(
+        replies.map(({ payload }) => (payload.case === "fault" ? payload.value.reason : payload.case)),
+        ["SCOPE_MISSING"],
+      );
+    } finally {
+      await pair.stop();
+    }
+  });
 });
