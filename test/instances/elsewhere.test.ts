@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
 import { edit, type Payload, type Stream } from "../relay/harness.ts";
-import { refusal } from "../relay/operators.ts";
-import { deaf, say, startPair } from "./pair.ts";
+import { refusal, until } from "../relay/operators.ts";
+import { deaf, roomOf, say, startPair } from "./pair.ts";
 
 const custom = { case: "custom", value: { type: "t" } } as const;
 
@@ -104,6 +106,53 @@ describe("Publish at an instance that has not heard of what another did", () => 
         replies.map(({ payload }) => (payload.case === "fault" ? payload.value.reason : payload.case)),
         ["SCOPE_MISSING"],
       );
+    } finally {
+      await pair.stop();
+    }
+  });
+});
+
+describe("where a session's log begins", () => {
+  test("SL7 is not learned from what is said of another history", async () => {
+    const pair = await startPair();
+    try {
+      const alice = await pair.here.join({ clientId: "a" });
+      const { epoch } = await alice.take("welcome");
+      for (let n = 1; n <= 3; n++) await say(alice, n);
+      const said = { kind: "snapshot", seq: 7_000, first: 5_001 } as const;
+      const room = roomOf(pair.here);
+      pair.bus.member().publish("demo", { ...said, epoch: "of the one that was deleted" });
+      assert.equal(room.first, 1);
+      const bob = await pair.here.join({ as: "bob", clientId: "b", history: History.FULL });
+      assert.equal((await bob.takeMessage("custom")).seq, 1n);
+      pair.bus.member().publish("demo", { ...said, epoch });
+      assert.equal(room.first, 5_001, "of this one it is");
+    } finally {
+      await pair.stop();
+    }
+  });
+
+  test("SL7 is where the store says, also where a trim did nothing since others had dropped its snapshot", async () => {
+    const memory = createMemoryLog(Date.now);
+    let trims = 0;
+    const log: SessionLog = {
+      ...memory,
+      async trim(sessionId, epoch, throughSeq) {
+        trims += 1;
+        await memory.dropSnapshot(sessionId, epoch, throughSeq);
+        await memory.trim(sessionId, epoch, throughSeq);
+      },
+    };
+    const limits = { snapshotRecords: 5, logRecords: 10, ringBytes: 1_000 };
+    const pair = await startPair({ limits, log });
+    try {
+      const alice = await pair.here.join({ clientId: "a" });
+      await alice.take("welcome");
+      for (let n = 1; n <= 30; n++) await say(alice, n);
+      await until(() => trims > 0);
+      const bob = await pair.here.join({ as: "bob", clientId: "b", history: History.FULL });
+      assert.equal((await bob.takeMessage("custom")).seq, 1n);
+      assert.equal(roomOf(pair.here).first, 1);
     } finally {
       await pair.stop();
     }
