@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
@@ -157,4 +158,43 @@ describe("where a session's log begins", () => {
       await pair.stop();
     }
   });
+});
+
+describe("GetSnapshot at an instance that has not heard of what another did", () => {
+  const read = async ({ there }: Pair, atSeq = 0n) => {
+    const headers = { authorization: `Bearer ${await there.token({ sub: "rita", scope: "session:read" })}` };
+    const parts = [];
+    for await (const part of there.client().getSnapshot({ sessionId: "demo", atSeq }, { headers })) parts.push(part);
+    return parts.flatMap(({ files }) => files.map(({ content }) => content)).join();
+  };
+
+  test("SL8 tells what the log has", () =>
+    startDeaf(async (pair, { alice }) => {
+      alice.send(edit("a.ts", 0, 0, 0, "one"), { clientSeq: 1n });
+      await alice.take("ack");
+      assert.equal(await read(pair), "one");
+      alice.send(edit("a.ts", 1, 3, 3, " two"), { clientSeq: 2n });
+      await alice.take("ack");
+      assert.equal(await read(pair, 1n), "one");
+      assert.equal(await read(pair), "one two");
+    }));
+
+  test("SL8 tells nothing of a session that was deleted, also where another has its name", () =>
+    startDeaf(async (pair, { alice }) => {
+      alice.send(edit("a.ts", 0, 0, 0, "secret"), { clientSeq: 1n });
+      await alice.take("ack");
+      assert.equal(await read(pair), "secret");
+      await pair.log.delete("demo");
+      roomOf(pair.here).pipeline.rang();
+      await alice.ended;
+      const zoe = await pair.here.join({ as: "zoe", clientId: "z" });
+      await zoe.take("welcome");
+      zoe.send(edit("b.ts", 0, 0, 0, "new"), { clientSeq: 1n });
+      await zoe.take("ack");
+      for (const atSeq of [0n, 1n]) {
+        const told = await read(pair, atSeq).catch((error: unknown) => ConnectError.from(error).code);
+        assert.ok(told === "new" || told === Code.Aborted, String(told));
+      }
+      await until(async () => (await read(pair).catch(() => "")) === "new");
+    }));
 });
