@@ -63,7 +63,8 @@ export async function publishAs(
   const sender = await senderOf(relay, request, principal);
   const { room, identity, generation } = sender;
   const participant = room.participantOf(identity.key);
-  if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
+  const newest = Math.max(participant?.generation ?? 0, generation > 0 ? room.pipeline.claimOf(identity.key) : 0);
+  if (newest > generation) throw new BatonError("SUPERSEDED");
   if (request.resumeToken !== "") {
     if (participant !== undefined) await heard(relay, room, participant, principal);
     else heardForOther(room, sender, principal, request);
