@@ -48,8 +48,12 @@ export class CarriedStream implements TimedStream {
   #confirmed = 0n;
   #link: Link | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Of its Welcome, where its client's calls bring it along. */
+  #resumeToken = "";
   /** Its user's streams count it. */
   #isCounted = false;
+  /** Its object said a good end, behind which its link closes; what came before is still being written. */
+  #isEnding = false;
   #isOver = false;
 
   constructor(
@@ -115,7 +119,7 @@ export class CarriedStream implements TimedStream {
     const link = await this.#reach(() =>
       objects.open(sessionId, {
         message: (bytes) => this.#hear(bytes),
-        closed: () => this.#over(new BatonError("LOG_UNAVAILABLE")),
+        closed: () => this.#linkClosed(),
       }),
     );
     if (this.#isOver) return link.close();
@@ -235,8 +239,13 @@ export class CarriedStream implements TimedStream {
       case "joined": {
         const { sessionId } = this.#hello;
         const { userId } = this.#principal;
-        const { clientId } = hop;
-        this.#down.joined({ sessionId, userId, clientId, key: clientKey(userId, clientId) });
+        const { clientId, resumeToken } = hop;
+        const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
+        this.#down.joined(identity);
+        if (this.carriage === "split" && resumeToken !== "") {
+          this.#resumeToken = resumeToken;
+          this.#gateway.subscribers.add(resumeToken, identity, this);
+        }
         break;
       }
       case "heard":
@@ -248,13 +257,22 @@ export class CarriedStream implements TimedStream {
         this.toldExpiring = false;
         break;
       case "end":
-        // What came before a good end is still written.
-        if (hop.error === undefined) void this.#down.flushed().then(() => this.#over(undefined));
+        if (hop.error === undefined) void this.#endWell();
         else this.#over(hop.error);
         break;
       default:
         break;
     }
+  }
+
+  #linkClosed(): void {
+    if (!this.#isEnding) this.#over(new BatonError("LOG_UNAVAILABLE"));
+  }
+
+  async #endWell(): Promise<void> {
+    this.#isEnding = true;
+    await this.#down.flushed();
+    this.#over(undefined);
   }
 
   /** Nothing is taken or delivered after its token is over, to the millisecond. */
@@ -283,7 +301,8 @@ export class CarriedStream implements TimedStream {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#timer);
-    const { users, now, meters } = this.#gateway;
+    const { users, now, meters, subscribers } = this.#gateway;
+    subscribers.delete(this.#resumeToken, this);
     if (this.#isCounted) {
       users.of(this.#hello.principal.userId, now()).ended(now());
       users.sweep(now());
