@@ -18,10 +18,10 @@ export const slowReader: CalmRow = {
     // It hears no heartbeat that it could answer, and tells by itself that it lives.
     const beats = setInterval(() => slow.say({ case: "heartbeat", value: { sentAt: BigInt(Date.now()) } }), 500);
     scene.cleanUp(() => clearInterval(beats));
-    const headers = await scene.headers("writer");
+    const writer = await scene.talk("writer");
     for (let n = 1; n <= messages; n++) {
-      const say = { clientSeq: BigInt(n), payload: custom(`${n}`, bytes) };
-      await scene.reader.publish({ sessionId: scene.session, clientId: "w", messages: [say] }, { headers });
+      writer.say(custom(`${n}`, bytes), n);
+      await writer.take("ack", ({ clientSeq }) => clientSeq === BigInt(n));
     }
     const isAll = (talk: typeof slow) => talk.all("custom").length === messages;
     await other.reach("all records", () => isAll(other));
