@@ -18,10 +18,11 @@ export const slowReader: CalmRow = {
     // It hears no heartbeat that it could answer, and tells by itself that it lives.
     const beats = setInterval(() => slow.say({ case: "heartbeat", value: { sentAt: BigInt(Date.now()) } }), 500);
     scene.cleanUp(() => clearInterval(beats));
-    const writer = await scene.talk("writer");
+    const headers = await scene.headers("writer");
+    const { resumeToken } = await (await scene.talk("writer")).take("welcome");
     for (let n = 1; n <= messages; n++) {
-      writer.say(custom(`${n}`, bytes), n);
-      await writer.take("ack", ({ clientSeq }) => clientSeq === BigInt(n));
+      const say = { clientSeq: BigInt(n), payload: custom(`${n}`, bytes) };
+      await scene.reader.publish({ sessionId: scene.session, resumeToken, messages: [say] }, { headers });
     }
     const isAll = (talk: typeof slow) => talk.all("custom").length === messages;
     await other.reach("all records", () => isAll(other));
