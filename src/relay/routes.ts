@@ -12,6 +12,7 @@ import {
   type SubscribeRequestSchema,
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { createBackupRoute } from "./admin/backup.ts";
+import { liveRooms } from "./admin/live-sessions.ts";
 import { registerAdmin } from "./admin/service.ts";
 import { registerStandardServices } from "./grpc/standard-services.ts";
 import { getSnapshot, readLog } from "./log-streams.ts";
@@ -60,7 +61,7 @@ export function createRoutes(
     readLog: readLog(relay),
     getSnapshot: getSnapshot(relay),
     publish: (request, headers) => publish(relay, request, headers),
-    registerAdmin: (router) => registerAdmin(router, relay),
+    registerAdmin: (router) => registerAdmin(router, { ...relay, live: liveRooms(relay) }),
   };
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))

@@ -48,6 +48,8 @@ export class CarriedStream implements TimedStream {
   #confirmed = 0n;
   #link: Link | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Of its Welcome, where its client's calls bring it along. */
+  #resumeToken = "";
   /** Its user's streams count it. */
   #isCounted = false;
   /** Its object said a good end, behind which its link closes; what came before is still being written. */
@@ -237,8 +239,13 @@ export class CarriedStream implements TimedStream {
       case "joined": {
         const { sessionId } = this.#hello;
         const { userId } = this.#principal;
-        const { clientId } = hop;
-        this.#down.joined({ sessionId, userId, clientId, key: clientKey(userId, clientId) });
+        const { clientId, resumeToken } = hop;
+        const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
+        this.#down.joined(identity);
+        if (this.carriage === "split" && resumeToken !== "") {
+          this.#resumeToken = resumeToken;
+          this.#gateway.subscribers.add(resumeToken, identity, this);
+        }
         break;
       }
       case "heard":
@@ -294,7 +301,8 @@ export class CarriedStream implements TimedStream {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#timer);
-    const { users, now, meters } = this.#gateway;
+    const { users, now, meters, subscribers } = this.#gateway;
+    subscribers.delete(this.#resumeToken, this);
     if (this.#isCounted) {
       users.of(this.#hello.principal.userId, now()).ended(now());
       users.sweep(now());

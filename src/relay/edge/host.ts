@@ -1,11 +1,13 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
-import { PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
+import { DescribeSessionResponseSchema, PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
+import type { Revocation } from "../../session/revocation.ts";
 import { clientKey } from "../../session/state.ts";
+import { describeRoom } from "../admin/describe-room.ts";
 import { assembleRelay } from "../assemble-relay.ts";
 import { createParticipant } from "../create-participant.ts";
-import { type Disconnected, disconnect } from "../end-streams.ts";
+import { type Disconnected, disconnect, endRevoked } from "../end-streams.ts";
 import { publishAs } from "../publish.ts";
 import type { Relay } from "../relay.ts";
 import { RevocationFeed } from "../revocation-feed.ts";
@@ -118,6 +120,23 @@ export class SessionHost {
     const streams = disconnect(relay, meant);
     await this.#rest(relay, undefined, "other people");
     return streams;
+  }
+
+  /** Ends the streams whose token this revokes; tells how many. */
+  async endRevoked(revocation: Revocation): Promise<number> {
+    const relay = await this.#awake();
+    relay.revocations.known.add(revocation);
+    const streams = endRevoked(relay);
+    await this.#rest(relay, undefined, "other people");
+    return streams;
+  }
+
+  /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
+  async describe(sessionId: string): Promise<Uint8Array | undefined> {
+    const relay = await this.#awake();
+    const described = await describeRoom(relay, sessionId);
+    await this.#rest(relay, undefined, "same people");
+    return described && toBinary(DescribeSessionResponseSchema, described);
   }
 
   /** The session's history is over: it was deleted. */

@@ -4,6 +4,7 @@ import type { Link, LinkListener, SessionObjects } from "../../../src/relay/edge
 import { SessionHost } from "../../../src/relay/edge/host.ts";
 import type { HostLink, HostPlatform } from "../../../src/relay/edge/host-platform.ts";
 import type { Limits } from "../../../src/session/limits.ts";
+import type { Revocation } from "../../../src/session/revocation.ts";
 
 export interface ObjectsOptions {
   readonly log: SessionLog;
@@ -56,6 +57,18 @@ export class Objects implements SessionObjects {
     return await this.object(meant.sessionId).event((host) => host.disconnect(meant));
   }
 
+  async describe(sessionId: string): Promise<Uint8Array | undefined> {
+    return await this.object(sessionId).event((host) => host.describe(sessionId));
+  }
+
+  async countStreams(sessionId: string): Promise<number> {
+    return this.object(sessionId).streams;
+  }
+
+  async endRevoked(sessionId: string, revocation: Revocation): Promise<number> {
+    return await this.object(sessionId).event((host) => host.endRevoked(revocation));
+  }
+
   /** Has the alarms rung that are due. */
   async ring(): Promise<void> {
     for (const object of this.#objects.values()) await object.ring();
@@ -85,6 +98,10 @@ class LocalObject {
 
   get isInMemory(): boolean {
     return this.#host !== undefined;
+  }
+
+  get streams(): number {
+    return this.#links.size;
   }
 
   get mayLeave(): boolean {
