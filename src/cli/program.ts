@@ -30,7 +30,7 @@ export function createProgram(): Command {
     program.addCommand(configure(command));
     for (const part of command.commands) configure(part);
   }
-  return withExample(program, "npx baton start");
+  return withExample(program, "start");
 }
 
 /** Usage errors repeat what was typed, which may be a token behind a mistyped flag. */

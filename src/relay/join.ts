@@ -126,7 +126,8 @@ async function attemptJoin(
     await room.loseTail();
     return undefined;
   }
-  const stored = await storedState(relay, state, early);
+  const stored = await storedState(relay, room, early);
+  if (stored === "moved") return undefined;
   if (call.signal.aborted) throw new BatonError("CLIENT_SILENT");
   // From here on nothing waits: what is planned is what is read.
   if (room.ended !== undefined) return undefined;
@@ -205,14 +206,21 @@ function joinOutcome(outcome: Outcome): JoinOutcome {
 /** When somebody who found no place may try again. */
 const fullRetryMs = 10_000;
 
-/** The snapshot that stands in for what was trimmed, as one of the present epoch. */
-async function storedState(
-  relay: Relay,
-  { sessionId, epoch }: SessionState,
-  plan: JoinPlan,
-): Promise<SessionState | undefined> {
+/**
+ * The snapshot that stands in for what was trimmed, as one of the present epoch; undefined: none is wanted. Moved: the log
+ * is not what the plan was made of any more.
+ */
+async function storedState(relay: Relay, room: Room, plan: JoinPlan): Promise<SessionState | "moved" | undefined> {
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq === 0) return undefined;
+  const { sessionId, epoch } = room.state;
   const stored = await relay.log.latestSnapshot(sessionId, plan.storedSnapshotSeq);
+  const kept = await relay.log.describe(sessionId);
+  if (kept?.epoch !== epoch) {
+    room.fail(new BatonError("EPOCH_CHANGED"));
+    return "moved";
+  }
+  room.learnFirst(kept.first);
+  if (kept.first - 1 > plan.storedSnapshotSeq) return "moved";
   if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
   return { ...openSnapshot(sessionId, stored), epoch };
 }

@@ -52,6 +52,8 @@ export class CarriedStream implements TimedStream {
   #resumeToken = "";
   /** Its user's streams count it. */
   #isCounted = false;
+  /** Its object said a good end, behind which its link closes; what came before is still being written. */
+  #isEnding = false;
   #isOver = false;
 
   constructor(
@@ -117,7 +119,7 @@ export class CarriedStream implements TimedStream {
     const link = await this.#reach(() =>
       objects.open(sessionId, {
         message: (bytes) => this.#hear(bytes),
-        closed: () => this.#over(new BatonError("LOG_UNAVAILABLE")),
+        closed: () => this.#linkClosed(),
       }),
     );
     if (this.#isOver) return link.close();
@@ -255,13 +257,22 @@ export class CarriedStream implements TimedStream {
         this.toldExpiring = false;
         break;
       case "end":
-        // What came before a good end is still written.
-        if (hop.error === undefined) void this.#down.flushed().then(() => this.#over(undefined));
+        if (hop.error === undefined) void this.#endWell();
         else this.#over(hop.error);
         break;
       default:
         break;
     }
+  }
+
+  #linkClosed(): void {
+    if (!this.#isEnding) this.#over(new BatonError("LOG_UNAVAILABLE"));
+  }
+
+  async #endWell(): Promise<void> {
+    this.#isEnding = true;
+    await this.#down.flushed();
+    this.#over(undefined);
   }
 
   /** Nothing is taken or delivered after its token is over, to the millisecond. */

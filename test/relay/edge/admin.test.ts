@@ -65,7 +65,7 @@ describe("what an operator sees and ends at a gateway", () => {
   });
 
   test("EG20 an answer counts the streams that were ended, in one session and in all", async () => {
-    const streams: { as: string; session: string; stream: Stream }[] = [];
+    const streams: { readonly as: string; readonly session: string; readonly stream: Stream }[] = [];
     for (const session of ["one", "two", "three"]) {
       for (const as of ["alice", "bob"]) {
         const stream = await edge.join({ as, session });
