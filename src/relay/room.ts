@@ -384,7 +384,7 @@ export class Room {
         this.pipeline.asked(message);
         return;
       case "snapshot":
-        this.#snapshots.heard(message.seq, message.first);
+        if (message.epoch === this.state.epoch) this.#snapshots.heard(message.seq, message.first);
         return;
       case "epoch-ended":
         if (message.epoch === this.state.epoch) this.fail(new BatonError("EPOCH_CHANGED"));

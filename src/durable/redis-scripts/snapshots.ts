@@ -75,6 +75,12 @@ return answer('dropped')
 `,
 );
 
+/** ARGV: 6 a seq. Answers with the pack that has it, if there is one, as the stream keeps it. */
+export const findPackScript = sessionScript(
+  "find-pack",
+  "return answer('found', redis.call('XREVRANGE', KEYS[2], ARGV[6], '-', 'COUNT', 1)[1])",
+);
+
 /**
  * ARGV: 6 epoch, 7 the last seq that goes, 8 its checksum, 9 bytes of all frames up to it, 10 the first seq of the pack in
  * which the next record is. XTRIM comes first: it is let through where memory is full, and then so is what follows.
