@@ -15,6 +15,7 @@ import { LogLag } from "./log-lag.ts";
 import type { Origin } from "./participant.ts";
 import { pause } from "./pause.ts";
 import { type ReadOn, readOn } from "./read-on.ts";
+import { TurnRest } from "./turn-rest.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
 
@@ -42,8 +43,6 @@ export interface PipelineListener {
 
 /** When a sender may try again that was told the storage is full. */
 const storageRetryMs = 5_000;
-/** Who waits for a turn that is far looks so often what came meanwhile: together that costs less than piece by piece. */
-const longestRestMs = 4;
 /** Between two reads of a copy that is behind. */
 const staleRetryMs = 50;
 
@@ -64,13 +63,12 @@ export class Pipeline {
   #headFrame: Uint8Array | undefined;
   /** When the log was last seen to go on from where the state is, ms since the Unix epoch. */
   #lookedAtMs: number;
-  /** Ends the wait for a turn that is near. */
-  #listening: AbortController | undefined;
+  /** Aborts at the end: nothing is waited for any more. */
+  readonly #over = new AbortController();
+  readonly #rest = new TurnRest(this.#over.signal);
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
-  /** Aborts at the end: nothing is waited for any more. */
-  readonly #over = new AbortController();
   #idleWaiters: (() => void)[] = [];
   /** The operator was told, once, that nothing more can be kept. */
   #toldFull = false;
@@ -138,7 +136,7 @@ export class Pipeline {
   /** Somebody may have written to the log; `head`: at least up to there, if it is true. */
   rang(head?: number): void {
     if (this.#ended !== undefined || !this.#lag.rang(head)) return;
-    this.#listening?.abort();
+    this.#rest.stir();
     this.#wake();
   }
 
@@ -149,7 +147,7 @@ export class Pipeline {
   async catchUp(head: number): Promise<void> {
     if (this.#ended !== undefined || this.state.head >= head) return;
     const reached = this.#lag.reach(head);
-    this.#listening?.abort();
+    this.#rest.stir();
     this.#wake();
     await reached;
   }
@@ -159,7 +157,6 @@ export class Pipeline {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     this.#over.abort();
-    this.#listening?.abort();
     this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
     this.#lag.end();
     this.#release();
@@ -197,7 +194,7 @@ export class Pipeline {
     if (this.#lag.isBehind && !(this.#lag.isStale && hasGathered)) return await this.#readOn();
     const waitMs = hasGathered ? this.#contention.waitMs(performance.now()) : 0;
     if (waitMs > 0) {
-      await this.#rest(waitMs);
+      await this.#rest.wait(waitMs, this.#contention.nearMs);
       return true;
     }
     const { batch, answers } = this.#sequencer.next(this.#context.now());
@@ -208,15 +205,6 @@ export class Pipeline {
     }
     if (this.#lag.wasRung) return await this.#readOn();
     return !this.#sequencer.idle;
-  }
-
-  /** Waits for its turn. While that is far, what comes gathers; when it is near, whatever comes may bring it. */
-  async #rest(waitMs: number): Promise<void> {
-    const farMs = waitMs - this.#contention.nearMs;
-    if (farMs > 0) return await pause(Math.min(farMs, longestRestMs), this.#over.signal);
-    this.#listening = new AbortController();
-    await pause(waitMs, this.#listening.signal);
-    this.#listening = undefined;
   }
 
   async #append(batch: Batch<Origin>): Promise<void> {

@@ -4,6 +4,7 @@ import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { Contention } from "../../src/relay/contention.ts";
+import { TurnRest } from "../../src/relay/turn-rest.ts";
 import { type Stream, startRelay } from "../relay/harness.ts";
 import { until } from "../relay/operators.ts";
 
@@ -83,6 +84,22 @@ describe("the race for the log's next place", () => {
     longer.lost(10, 10, bob);
     longer.asked(100, { client: ann, holdMs: 60, waitedMs: 40 });
     assert.equal(longer.waitMs(100), 0);
+  });
+
+  test("MI6 who is next goes on as soon as something comes, and who is not looks again within moments", async () => {
+    const over = new AbortController();
+    const rest = new TurnRest(over.signal);
+    const contention = new Contention();
+    contention.won(0, 10_000);
+    assert.equal(contention.nearMs, 15_000, "one goes before it, at the most");
+    rest.stir();
+    const next = rest.wait(10_000, contention.nearMs);
+    rest.stir();
+    await next;
+    await rest.wait(100_000, contention.nearMs);
+    const last = rest.wait(10_000, contention.nearMs);
+    over.abort();
+    await last;
   });
 
   test("MI6 nobody starves: eight instances at once, one of them a hundred times as far from the store", async () => {
