@@ -1,8 +1,8 @@
 import type { Interruption } from "../client/session-connection.ts";
+import { redact } from "../runtime/redact.ts";
 import type { EndLine } from "./join-event.ts";
 import { ownName } from "./own-name.ts";
 import { printable } from "./printable.ts";
-import { redact } from "./redact.ts";
 
 /** What was asked for, for the words in which it failed. */
 export interface Attempted {

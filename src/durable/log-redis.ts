@@ -25,6 +25,11 @@ export interface RedisLogOptions {
   readonly clientTtlMs?: number;
 }
 
+export interface RedisLog extends SessionLog {
+  /** How many epochs began by a call from here, because the server had lost records that were read or written here. */
+  epochsBegun(): number;
+}
+
 /** How often a session's clients are looked through for those to forget. */
 const forgetEveryMs = 60_000;
 
@@ -34,7 +39,7 @@ const forgetEveryMs = 60_000;
  *
  * The connection is the log's from now on, and is closed with it.
  */
-export function createRedisLog(options: RedisLogOptions): SessionLog {
+export function createRedisLog(options: RedisLogOptions): RedisLog {
   const { connection, prefix, now, clientTtlMs = defaultLimits.clientTtlMs } = options;
   const keys = createRedisKeys(prefix);
   const sessions = new RedisSessions(connection, keys);
@@ -132,6 +137,8 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       const { session } = await sessions.run(renewEpochScript, sessionId, [expectedEpoch, newEpoch]);
       return session?.epoch ?? "";
     },
+
+    epochsBegun: () => sessions.epochsBegun,
 
     watch: (sessionId, ring) =>
       connection.subscribe(keys.doorbell(sessionId), {
