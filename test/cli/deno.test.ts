@@ -130,8 +130,17 @@ describe("one binary", () => {
     const program = join(repository, "dist-binary/baton");
     const run = bench.run(program, ["start", "--port", "0"], { cwd });
     const alice = await holdSession(run);
+    assert.match(run.stdout, /another: baton token --sub alice/);
+    assert.ok(!run.stdout.includes("npx"));
     run.child.kill("SIGTERM");
     assert.equal((await alice.ended).fault?.reason, "DRAIN");
     assert.deepEqual(await run.exit, ended(0));
+
+    const measuring = bench.run(program, ["bench"], { cwd });
+    assert.deepEqual(await measuring.exit, ended(1));
+    assert.match(measuring.stderr, /^baton bench runs programs of the sources, .* run it in a clone$/m);
+    const elsewhere = bench.run(program, ["check"], { cwd, env: { BATON_RUNTIME: "deno" } });
+    assert.deepEqual(await elsewhere.exit, ended(78));
+    assert.match(elsewhere.stderr, /^BATON_RUNTIME: asks for deno, and this one file is Bun .*; unset it/m);
   });
 });
