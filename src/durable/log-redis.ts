@@ -25,9 +25,6 @@ export interface RedisLogOptions {
   readonly clientTtlMs?: number;
 }
 
-/** How often a session's clients are looked through for those to forget. */
-const forgetEveryMs = 60_000;
-
 /**
  * The log in a Redis, for as many instances as there are. Whatever changes a session is one script, so it happens whole or
  * not at all, and in one order. What an Ack means is what the server's persistence gives.
@@ -63,15 +60,7 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       const { session, rest } = await sessions.run(
         claimScript,
         sessionId,
-        [
-          sessionId,
-          clientField(client),
-          proposedEpoch,
-          String(atMs),
-          String(leastCount()),
-          String(atMs - clientTtlMs),
-          String(atMs - forgetEveryMs),
-        ],
+        [sessionId, clientField(client), proposedEpoch, String(atMs), String(leastCount()), String(atMs - clientTtlMs)],
         [keys.sessions, keys.generation],
       );
       if (session === undefined) throw new BatonError("LOG_DAMAGED");
@@ -136,7 +125,7 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
     watch: (sessionId, ring) =>
       connection.subscribe(keys.doorbell(sessionId), {
         open: () => ring(),
-        message: (head) => ring(head === "" ? undefined : Number(head)),
+        message: (head) => ring(headIn(head)),
       }),
 
     async delete(sessionId, untouchedSinceMs) {
@@ -185,6 +174,12 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       await connection.close();
     },
   };
+}
+
+/** What a doorbell says; undefined: nothing that could be a head. */
+function headIn(text: string): number | undefined {
+  const head = text === "" ? Number.NaN : Number(text);
+  return Number.isSafeInteger(head) ? head : undefined;
 }
 
 function logStateOf({ epoch, head, first, bytes, lastActivityMs }: RedisSession): LogState {
