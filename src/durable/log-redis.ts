@@ -25,13 +25,18 @@ export interface RedisLogOptions {
   readonly clientTtlMs?: number;
 }
 
+export interface RedisLog extends SessionLog {
+  /** How many epochs began by a call from here, because the server had lost records that were read or written here. */
+  epochsBegun(): number;
+}
+
 /**
  * The log in a Redis, for as many instances as there are. Whatever changes a session is one script, so it happens whole or
  * not at all, and in one order. What an Ack means is what the server's persistence gives.
  *
  * The connection is the log's from now on, and is closed with it.
  */
-export function createRedisLog(options: RedisLogOptions): SessionLog {
+export function createRedisLog(options: RedisLogOptions): RedisLog {
   const { connection, prefix, now, clientTtlMs = defaultLimits.clientTtlMs } = options;
   const keys = createRedisKeys(prefix);
   const sessions = new RedisSessions(connection, keys);
@@ -121,6 +126,8 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       const { session } = await sessions.run(renewEpochScript, sessionId, [expectedEpoch, newEpoch]);
       return session?.epoch ?? "";
     },
+
+    epochsBegun: () => sessions.epochsBegun,
 
     watch: (sessionId, ring) =>
       connection.subscribe(keys.doorbell(sessionId), {

@@ -45,6 +45,12 @@ export interface Joined {
   readonly participant: Participant;
 }
 
+/** The same, of a stream that has its Welcome. */
+export interface Entered extends Joined {
+  /** Of the Welcome. */
+  readonly resumeToken: string;
+}
+
 /** How often a join starts again because its session's room ended under it (a new epoch, a store that came back). */
 const maxAttempts = 3;
 
@@ -53,7 +59,7 @@ export function assertSessionId(sessionId: string): void {
 }
 
 /** Takes a stream into its session: claims its client, says Welcome, and lets it read on from where it was. */
-export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined> {
+export async function joinSession(relay: Relay, call: JoinCall): Promise<Entered> {
   const { sessionId, streamId, carriage, protocol, trace } = call;
   const describe = () => {
     const attributes = spanAttributes({ sessionId, streamId, carriage, protocol });
@@ -64,7 +70,7 @@ export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined>
   );
 }
 
-async function enterSession(relay: Relay, call: JoinCall): Promise<Joined> {
+async function enterSession(relay: Relay, call: JoinCall): Promise<Entered> {
   const { sessionId, join, principal } = call;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
@@ -99,7 +105,7 @@ async function attemptJoin(
   call: JoinCall,
   identity: Identity,
   resume: ResumeClaims | undefined,
-): Promise<Joined | undefined> {
+): Promise<Entered | undefined> {
   const { principal, join } = call;
   relay.users.of(identity.userId, relay.now()).visit(identity.sessionId, relay.now());
   const room = await relay.rooms.open(identity.sessionId);
@@ -162,7 +168,7 @@ async function attemptJoin(
     outcome: plan.outcome,
     traceId: call.trace?.traceId,
   });
-  return { room, participant };
+  return { room, participant, resumeToken: token };
 }
 
 /** The next generation of the client; undefined where the room does not hold what the store says. */

@@ -30,6 +30,8 @@ export interface PipelineListener {
   published(records: readonly PublishedRecord[], isOwn: boolean): void;
   /** The log knows a newer claim of this client. */
   superseded(key: string, generation: number): void;
+  /** At which other instance this client is, as far as it is known; empty: it is not. */
+  instanceOf(key: string): string;
   /** Others are first again and again: they are asked to let this one go first. */
   contended(plea: Plea): void;
   /** The log has lost records that this state has: another epoch is to begin. */
@@ -65,6 +67,8 @@ export class Pipeline {
   #ended: BatonError | undefined;
   /** Aborts at the end: nothing is waited for any more. */
   readonly #over = new AbortController();
+  /** Of the wait for its turn: over when there is something to read. */
+  #resting = new AbortController();
   #idleWaiters: (() => void)[] = [];
   /** The operator was told, once, that nothing more can be kept. */
   #toldFull = false;
@@ -131,7 +135,9 @@ export class Pipeline {
 
   /** Somebody may have written to the log; `head`: at least up to there, if it is true. */
   rang(head?: number): void {
-    if (this.#ended === undefined && this.#lag.rang(head)) this.#wake();
+    if (this.#ended !== undefined || !this.#lag.rang(head)) return;
+    this.#resting.abort();
+    this.#wake();
   }
 
   /**
@@ -141,6 +147,7 @@ export class Pipeline {
   async catchUp(head: number): Promise<void> {
     if (this.#ended !== undefined || this.state.head >= head) return;
     const reached = this.#lag.reach(head);
+    this.#resting.abort();
     this.#wake();
     await reached;
   }
@@ -150,6 +157,7 @@ export class Pipeline {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     this.#over.abort();
+    this.#resting.abort();
     this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
     this.#lag.end();
     this.#release();
@@ -187,8 +195,9 @@ export class Pipeline {
     if (this.#lag.isBehind && !(this.#lag.isStale && hasGathered)) return await this.#readOn();
     const waitMs = hasGathered ? this.#contention.waitMs(performance.now()) : 0;
     if (waitMs > 0) {
-      await pause(waitMs, this.#over.signal);
-      return true;
+      this.#resting = new AbortController();
+      await pause(waitMs, this.#resting.signal);
+      return this.#ended === undefined;
     }
     const { batch, answers } = this.#sequencer.next(this.#context.now());
     this.#answer(answers);
@@ -323,7 +332,11 @@ export class Pipeline {
     });
     this.#contention.met(
       performance.now(),
-      published.map(({ message }) => message),
+      published.map(({ message: { userId, clientId } }) => ({
+        userId,
+        clientId,
+        instance: this.#listener.instanceOf(clientKey(userId, clientId)),
+      })),
     );
     this.#publish(published, false);
   }

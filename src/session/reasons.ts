@@ -64,6 +64,8 @@ export const reasons = {
   SESSION_FULL: entry("resource_exhausted", Action.RECONNECT, "the session has as many participants as it may"),
   USER_LIMIT: entry("resource_exhausted", Action.RECONNECT, "the user has as many streams or sessions as one may"),
   BUSY: entry("unavailable", Action.RECONNECT, "more clients come at once than the relay takes in; come back later"),
+  // Not `unavailable`: what calls by itself again on that would make it worse.
+  OVERLOADED: entry("resource_exhausted", Action.RECONNECT, "the session has more to do than it can; come back later"),
   LOG_UNAVAILABLE: entry("unavailable", Action.RECONNECT, "the session's log cannot be reached; try again"),
   LOG_FULL: entry("resource_exhausted", Action.RETRY, "storage full: nothing more can be kept; reading goes on"),
   LOG_DAMAGED: entry("data_loss", Action.STOP, "a stored record of this session is damaged; it is kept aside"),

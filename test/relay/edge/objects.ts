@@ -4,6 +4,7 @@ import type { Link, LinkListener, SessionObjects } from "../../../src/relay/edge
 import { SessionHost } from "../../../src/relay/edge/host.ts";
 import type { HostLink, HostPlatform } from "../../../src/relay/edge/host-platform.ts";
 import type { Limits } from "../../../src/session/limits.ts";
+import type { Revocation } from "../../../src/session/revocation.ts";
 
 export interface ObjectsOptions {
   readonly log: SessionLog;
@@ -12,6 +13,8 @@ export interface ObjectsOptions {
   readonly newId: () => string;
   /** Whether an object that may leave memory does so before the next event. */
   readonly evicts: () => boolean;
+  /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
+  readonly wakes: () => Promise<void>;
 }
 
 /** Sessions' objects in this process: what they keep outlives them, and they leave memory between any two events. */
@@ -46,6 +49,18 @@ export class Objects implements SessionObjects {
     return await this.object(meant.sessionId).event((host) => host.disconnect(meant));
   }
 
+  async describe(sessionId: string): Promise<Uint8Array | undefined> {
+    return await this.object(sessionId).event((host) => host.describe(sessionId));
+  }
+
+  async countStreams(sessionId: string): Promise<number> {
+    return this.object(sessionId).streams;
+  }
+
+  async endRevoked(sessionId: string, revocation: Revocation): Promise<number> {
+    return await this.object(sessionId).event((host) => host.endRevoked(revocation));
+  }
+
   /** Has the alarms rung that are due. */
   async ring(): Promise<void> {
     for (const object of this.#objects.values()) await object.ring();
@@ -75,6 +90,10 @@ class LocalObject {
 
   get isInMemory(): boolean {
     return this.#host !== undefined;
+  }
+
+  get streams(): number {
+    return this.#links.size;
   }
 
   get mayLeave(): boolean {
@@ -132,7 +151,7 @@ class LocalObject {
   }
 
   #platform(): HostPlatform {
-    const { log, limits, now, newId } = this.#options;
+    const { log, limits, now, newId, wakes } = this.#options;
     const life = this.#life;
     const ofTheLiving = <A extends unknown[]>(name: string, run: (...args: A) => void) => {
       return (...args: A) => {
@@ -148,7 +167,10 @@ class LocalObject {
       now,
       newId,
       defer: (run) => void setTimeout(run, 0),
-      resumeSecret: () => log.secret("resume", crypto.getRandomValues(new Uint8Array(32))),
+      async resumeSecret() {
+        await wakes();
+        return await log.secret("resume", crypto.getRandomValues(new Uint8Array(32)));
+      },
       links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
       readShelf: async () => this.#shelf,
       writeShelf: ofTheLiving("writeShelf", (text: string) => {
