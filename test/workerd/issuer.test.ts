@@ -21,7 +21,7 @@ describe(`an issuer's keys in workerd${missingWorkerd === "" ? "" : ` (skipped: 
   let held: (() => void)[] = [];
   before(async () => {
     issuer = await startIssuer();
-    relay = await startWorkerRelay({ BATON_JWKS_URL: issuer.url.href }, certificate);
+    relay = await startWorkerRelay({ BATON_JWKS_URL: issuer.url.href }, { trusts: certificate });
   });
   after(async () => {
     await relay.stop();
