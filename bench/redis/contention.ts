@@ -8,7 +8,8 @@ import { countAppends, type Instances, measureCores, openWriters, withInstances 
 
 const instances = 8;
 const writersEach = 8;
-const warmUpMs = 3_000;
+/** So many processes share the cores while each compiles what it runs. */
+const warmUpMs = 10_000;
 const measureMs = 5_000;
 const floorMs = 1_000;
 const goals = { perSecond: 2_000, slowestMs: 2_000 };

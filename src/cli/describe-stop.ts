@@ -54,7 +54,7 @@ export function describeStop({ end, everJoined }: Interruption, { url, session, 
     return `cannot reach a relay at ${url} (${why}); is it started (${ownName} start), and is --url right?`;
   }
   if (everJoined) return `the stream ended: ${message || code || "no token could be had"}`;
-  return `what answers at ${url} is no Baton relay (${message || code}); is --url right?`;
+  return `what answers at ${url} does not speak as a Baton relay (${message || code}); is --url right, and --carriage left out?`;
 }
 
 function isUnreachable({ code, systemCode }: Interruption["end"]): boolean {

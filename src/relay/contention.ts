@@ -2,8 +2,8 @@ import type { ClientKey } from "../durable/session-log.ts";
 
 /** An instance of which no record came for so many of one's own round trips has nothing to say. */
 const rivalMemory = 16;
-/** In which one whose turn it is should be in, in round trips: it has read what was written, and appends. */
-const turnRoundTrips = 1.5;
+/** How near a turn is that is next, in round trips. */
+const nearRoundTrips = 1.5;
 /** The longest pause between two appends, for whatever reason. */
 const longestPauseMs = 250;
 /** Losses in a row after which the others are asked to hold back, again and again, and for how many round trips. */
@@ -29,8 +29,8 @@ export interface Rival extends ClientKey {
 /**
  * When an instance may append next, where others write to the same session. Of appends that race for one place the
  * first wins, and costs the others a round trip and the work of admitting their batches anew. So they go in turn: whoever
- * has been in least lately goes at once, and each other waits for those who go before it, while its next batch gathers.
- * All of them read the turns from the log, and nobody keeps them. Who is before one and has nothing to say costs a wait.
+ * has been in least lately goes at once, and each other waits a round trip for each that goes before it, while its next batch
+ * gathers. All of them read the turns from the log, and nobody keeps them. Who is before one and has nothing to say costs a wait.
  * And whoever loses again and again, as one that is farther from the store than the others would for ever, asks them to
  * wait.
  */
@@ -89,9 +89,14 @@ export class Contention {
 
   /** For how long it should not append. */
   waitMs(nowMs: number): number {
-    const turnsMs = this.#countBefore(nowMs) * turnRoundTrips * this.#roundTripMs;
+    const turnsMs = this.#countBefore(nowMs) * this.#roundTripMs;
     const dueMs = this.#movedAtMs + Math.min(turnsMs, longestPauseMs);
     return Math.max(0, dueMs - nowMs, (this.#held?.untilMs ?? 0) - nowMs);
+  }
+
+  /** At so much of a wait, one at the most goes before this one. */
+  get nearMs(): number {
+    return nearRoundTrips * this.#roundTripMs;
   }
 
   /** How many go before this one. */

@@ -15,6 +15,7 @@ import { LogLag } from "./log-lag.ts";
 import type { Origin } from "./participant.ts";
 import { pause } from "./pause.ts";
 import { type ReadOn, readOn } from "./read-on.ts";
+import { TurnRest } from "./turn-rest.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
 
@@ -62,13 +63,12 @@ export class Pipeline {
   #headFrame: Uint8Array | undefined;
   /** When the log was last seen to go on from where the state is, ms since the Unix epoch. */
   #lookedAtMs: number;
+  /** Aborts at the end: nothing is waited for any more. */
+  readonly #over = new AbortController();
+  readonly #rest = new TurnRest(this.#over.signal);
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
-  /** Aborts at the end: nothing is waited for any more. */
-  readonly #over = new AbortController();
-  /** Of the wait for its turn: over when there is something to read. */
-  #resting = new AbortController();
   #idleWaiters: (() => void)[] = [];
   /** The operator was told, once, that nothing more can be kept. */
   #toldFull = false;
@@ -136,7 +136,7 @@ export class Pipeline {
   /** Somebody may have written to the log; `head`: at least up to there, if it is true. */
   rang(head?: number): void {
     if (this.#ended !== undefined || !this.#lag.rang(head)) return;
-    this.#resting.abort();
+    this.#rest.stir();
     this.#wake();
   }
 
@@ -147,7 +147,7 @@ export class Pipeline {
   async catchUp(head: number): Promise<void> {
     if (this.#ended !== undefined || this.state.head >= head) return;
     const reached = this.#lag.reach(head);
-    this.#resting.abort();
+    this.#rest.stir();
     this.#wake();
     await reached;
   }
@@ -157,7 +157,6 @@ export class Pipeline {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     this.#over.abort();
-    this.#resting.abort();
     this.#answer(this.#sequencer.abandon(refuse(error.reason, error.message)));
     this.#lag.end();
     this.#release();
@@ -195,9 +194,8 @@ export class Pipeline {
     if (this.#lag.isBehind && !(this.#lag.isStale && hasGathered)) return await this.#readOn();
     const waitMs = hasGathered ? this.#contention.waitMs(performance.now()) : 0;
     if (waitMs > 0) {
-      this.#resting = new AbortController();
-      await pause(waitMs, this.#resting.signal);
-      return this.#ended === undefined;
+      await this.#rest.wait(waitMs, this.#contention.nearMs);
+      return true;
     }
     const { batch, answers } = this.#sequencer.next(this.#context.now());
     this.#answer(answers);

@@ -104,7 +104,8 @@ export async function receive(
     case "goAway":
       return voice.refuse(refuse("PAYLOAD_UNEXPECTED"), clientSeq);
     case undefined:
-      return voice.refuse(refuse("PAYLOAD_MISSING"), clientSeq);
+      // What a newer client says is a field that is not known here.
+      return voice.refuse(refuse(message.$unknown === undefined ? "PAYLOAD_MISSING" : "PAYLOAD_UNKNOWN"), clientSeq);
     default:
       return assertNever(payload);
   }

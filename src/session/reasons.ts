@@ -89,7 +89,12 @@ export const reasons = {
     Action.DROP,
     "a message names the session, user and client of its own stream",
   ),
-  PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload that this relay knows"),
+  PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload"),
+  PAYLOAD_UNKNOWN: entry(
+    "unimplemented",
+    Action.DROP,
+    "the message has a payload that this relay does not know; it speaks protocol 1",
+  ),
   PAYLOAD_UNEXPECTED: entry("invalid_argument", Action.DROP, "only the relay sends this payload"),
   HEARTBEAT_INVALID: entry(
     "invalid_argument",
@@ -147,6 +152,7 @@ export type ReasonScope = "stream" | "message" | "either";
 const ofMessages: ReadonlySet<Reason> = new Set([
   "ALREADY_JOINED",
   "PAYLOAD_MISSING",
+  "PAYLOAD_UNKNOWN",
   "PAYLOAD_UNEXPECTED",
   "HEARTBEAT_INVALID",
   "CLIENT_SEQ_REUSED",

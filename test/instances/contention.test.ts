@@ -4,6 +4,7 @@ import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { Contention } from "../../src/relay/contention.ts";
+import { TurnRest } from "../../src/relay/turn-rest.ts";
 import { type Stream, startRelay } from "../relay/harness.ts";
 import { until } from "../relay/operators.ts";
 
@@ -12,15 +13,15 @@ const bob = { userId: "bob", clientId: "b" };
 const at = (instance: string, client = bob) => ({ ...client, instance });
 
 describe("the race for the log's next place", () => {
-  test("MI6 who has the log for itself never waits; who won over a rival lets it go first, for one and a half round trips", () => {
+  test("MI6 who has the log for itself never waits; who won over a rival lets it go first, for a round trip", () => {
     const alone = new Contention();
     alone.won(100, 10);
     assert.equal(alone.waitMs(100), 0);
     alone.met(105, [at("r")]);
     assert.equal(alone.waitMs(105), 0, "the rival was in later");
     alone.won(110, 10);
-    assert.equal(alone.waitMs(110), 15);
-    assert.equal(alone.waitMs(125), 0);
+    assert.equal(alone.waitMs(110), 10);
+    assert.equal(alone.waitMs(120), 0);
     alone.won(1_000, 10);
     assert.equal(alone.waitMs(1_000), 0, "nobody was heard of for long");
   });
@@ -30,18 +31,18 @@ describe("the race for the log's next place", () => {
     one.met(0, [at("r"), at("s")]);
     assert.equal(one.waitMs(0), 0, "it has never been in");
     one.won(10, 10);
-    assert.equal(one.waitMs(10), 30);
+    assert.equal(one.waitMs(10), 20);
     one.met(20, [at("r"), at("r", ann)]);
-    assert.equal(one.waitMs(20), 15, "only s goes before it");
+    assert.equal(one.waitMs(20), 10, "only s goes before it");
     one.met(30, [at("s")]);
     assert.equal(one.waitMs(30), 0);
     one.met(40, [at(""), at("", ann)]);
     one.won(50, 10);
-    assert.equal(one.waitMs(50), 45, "those of whom it is not known where they are count as one");
+    assert.equal(one.waitMs(50), 30, "those of whom it is not known where they are count as one");
     one.met(60, [at("s")]);
     assert.equal(one.waitMs(184), 0);
     one.won(186, 10);
-    assert.equal(one.waitMs(186), 30, "r was not heard of for 16 round trips");
+    assert.equal(one.waitMs(186), 20, "r was not heard of for 16 round trips");
   });
 
   test("MI6 nobody waits for longer than 250 ms for its turn", () => {
@@ -83,6 +84,22 @@ describe("the race for the log's next place", () => {
     longer.lost(10, 10, bob);
     longer.asked(100, { client: ann, holdMs: 60, waitedMs: 40 });
     assert.equal(longer.waitMs(100), 0);
+  });
+
+  test("MI6 who is next goes on as soon as something comes, and who is not looks again within moments", async () => {
+    const over = new AbortController();
+    const rest = new TurnRest(over.signal);
+    const contention = new Contention();
+    contention.won(0, 10_000);
+    assert.equal(contention.nearMs, 15_000, "one goes before it, at the most");
+    rest.stir();
+    const next = rest.wait(10_000, contention.nearMs);
+    rest.stir();
+    await next;
+    await rest.wait(100_000, contention.nearMs);
+    const last = rest.wait(10_000, contention.nearMs);
+    over.abort();
+    await last;
   });
 
   test("MI6 nobody starves: eight instances at once, one of them a hundred times as far from the store", async () => {

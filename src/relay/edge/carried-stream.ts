@@ -76,7 +76,7 @@ export class CarriedStream implements TimedStream {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, limits.tokenSkewMs);
     const isBlind = hello.protocol === "websocket" && !gateway.socketsTell;
-    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now) : undefined;
+    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now, limits.heartbeatMs) : undefined;
     this.#down = new Downlink(
       this.#echoed ?? outlet,
       gateway,

@@ -263,7 +263,7 @@ export class SessionHost {
       return;
     }
     room.prune(relay.now());
-    if (who === "other people") this.#shelve(room);
+    if (who === "other people") this.#shelve(room, relay);
     if (room.participants.size === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
@@ -286,9 +286,19 @@ export class SessionHost {
     rooms.endEpoch(sessionId, epoch);
   }
 
-  /** Who is still shown although their streams are gone. */
-  #shelve({ roster, sessionId }: Room): void {
-    const away = [...roster.entries].filter(({ stay }) => stay.kind === "away");
+  /**
+   * Who is still shown although their streams are gone. Clients are as many as anybody names: of the first of too many it is
+   * told that they have left.
+   */
+  #shelve(room: Room, { limits }: Relay): void {
+    const { roster, sessionId } = room;
+    const gone = [...roster.entries].flatMap((entry) =>
+      entry.stay.kind === "away" ? [{ entry, stay: entry.stay }] : [],
+    );
+    gone.sort((a, b) => a.stay.leavesAtMs - b.stay.leavesAtMs);
+    const tooMany = gone.splice(0, Math.max(0, gone.length - limits.writers));
+    for (const { entry } of tooMany) room.tell(roster.left(clientKey(entry.userId, entry.clientId)));
+    const away = gone.map(({ entry }) => entry);
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;
     this.#shelf = shelf;

@@ -15,7 +15,14 @@ export interface ObjectsOptions {
   readonly evicts: () => boolean;
   /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
   readonly wakes: () => Promise<void>;
+  /** Awaited before a link is there; where it rejects, the object cannot be reached. */
+  readonly reaches: () => Promise<void>;
 }
+
+/** What a real link keeps at most, as UTF-16. */
+const maxNoteBytes = 16 * 1024;
+/** What a real object's storage takes in one value, as UTF-16. */
+const maxShelfBytes = 2 * 1024 * 1024;
 
 /** Sessions' objects in this process: what they keep outlives them, and they leave memory between any two events. */
 export class Objects implements SessionObjects {
@@ -38,6 +45,7 @@ export class Objects implements SessionObjects {
   }
 
   async open(sessionId: string, listener: LinkListener): Promise<Link> {
+    await this.#options.reaches();
     return this.object(sessionId).accept(listener);
   }
 
@@ -174,6 +182,7 @@ class LocalObject {
       links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
       readShelf: async () => this.#shelf,
       writeShelf: ofTheLiving("writeShelf", (text: string) => {
+        if (2 * text.length > maxShelfBytes) throw new RangeError(`a shelf of ${text.length} characters`);
         this.#shelf = text;
       }),
       setAlarm: ofTheLiving("setAlarm", (atMs: number) => {
@@ -239,6 +248,7 @@ class LocalLink implements Link {
       }),
       close: ofTheLiving("close", () => this.close()),
       note: ofTheLiving("note", (value: string) => {
+        if (2 * value.length > maxNoteBytes) throw new RangeError(`a note of ${value.length} characters`);
         this.#note = value;
       }),
       get noted() {
