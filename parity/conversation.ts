@@ -92,7 +92,7 @@ export class Conversation {
   /** The next message of this kind that was not taken yet, on the stream or in a reply. */
   async take<K extends Kind>(kind: K, accept: (value: Values[K], message: SessionMessage) => boolean = () => true) {
     return await this.#until(`a ${kind}`, () => {
-      for (const message of [...this.heard, ...this.replies]) {
+      for (const message of this.#all) {
         const { payload } = message;
         if (this.#taken.has(message) || !isKind(payload, kind) || !accept(payload.value, message)) continue;
         this.#taken.add(message);
@@ -105,7 +105,7 @@ export class Conversation {
   /** What became of a logged message: "ack", or the reason of its refusal. */
   async answer(clientSeq: number): Promise<string> {
     return await this.#until(`an answer to ${clientSeq}`, () => {
-      for (const message of [...this.heard, ...this.replies]) {
+      for (const message of this.#all) {
         const { payload } = message;
         if (this.#taken.has(message) || (payload.case !== "ack" && payload.case !== "fault")) continue;
         if (payload.value.clientSeq !== BigInt(clientSeq)) continue;
@@ -114,6 +114,19 @@ export class Conversation {
       }
       return undefined;
     });
+  }
+
+  /** What was refused so far, on the stream or in a reply. */
+  get refused(): number {
+    return this.#all.filter(({ payload }) => payload.case === "fault").length;
+  }
+
+  /** Whether it was told what became of a logged message. */
+  hasAnswer(clientSeq: number): boolean {
+    return this.#all.some(
+      ({ payload }) =>
+        (payload.case === "ack" || payload.case === "fault") && payload.value.clientSeq === BigInt(clientSeq),
+    );
   }
 
   /** All of this kind that came on the stream. */
@@ -164,8 +177,12 @@ export class Conversation {
     }
   }
 
+  get #all(): SessionMessage[] {
+    return [...this.heard, ...this.replies];
+  }
+
   get #told(): string {
-    const kinds = [...this.heard, ...this.replies].map(({ payload }) => payload.case ?? "nothing");
+    const kinds = this.#all.map(({ payload }) => payload.case ?? "nothing");
     return kinds.length === 0 ? "nothing came" : `there came ${kinds.slice(-12).join(", ")}`;
   }
 

@@ -6,7 +6,7 @@ export const limits = {
   messageBytes: 32 * 1024,
   editBytes: 16 * 1024,
   unackedBytes: 32 * 1024,
-  messagesPerSecond: 50,
+  messagesPerSecond: 10,
   messagesBurst: 300,
   firstMessageMs: 1_500,
   heartbeatMs: 1_000,

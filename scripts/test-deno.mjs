@@ -11,9 +11,10 @@ const folders = [
   ...["carriage-choice", "carriage-socket", "log-follower"].map((name) => `test/client/${name}.test.ts`),
   "test/durable/log-sqlite.test.ts",
   "test/session",
-  ...["bodies", "envelope", "grpc", "gzip", "listen", "outlet", "socket", "tls", "vanish"].map(
-    (name) => `test/wire/${name}.test.ts`,
-  ),
+  ...[
+    ...["bodies", "deno-sockets", "early-answer", "envelope", "grpc", "gzip", "listen", "official-client", "outlet"],
+    ...["socket", "socket-ends", "socket-queue", "tls", "vanish"],
+  ].map((name) => `test/wire/${name}.test.ts`),
 ];
 const timeoutMs = 180_000;
 

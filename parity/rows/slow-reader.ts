@@ -19,9 +19,10 @@ export const slowReader: CalmRow = {
     const beats = setInterval(() => slow.say({ case: "heartbeat", value: { sentAt: BigInt(Date.now()) } }), 500);
     scene.cleanUp(() => clearInterval(beats));
     const headers = await scene.headers("writer");
+    const { resumeToken } = await (await scene.talk("writer")).take("welcome");
     for (let n = 1; n <= messages; n++) {
       const say = { clientSeq: BigInt(n), payload: custom(`${n}`, bytes) };
-      await scene.reader.publish({ sessionId: scene.session, clientId: "w", messages: [say] }, { headers });
+      await scene.reader.publish({ sessionId: scene.session, resumeToken, messages: [say] }, { headers });
     }
     const isAll = (talk: typeof slow) => talk.all("custom").length === messages;
     await other.reach("all records", () => isAll(other));

@@ -4,7 +4,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { finishBackup, type StoreReport } from "../durable/sqlite-verify.ts";
 import { BatonError } from "../session/reasons.ts";
-import { errorCode } from "./data-folder.ts";
+import { whyNot } from "./data-folder.ts";
 
 export interface WrittenBackup extends StoreReport {
   readonly bytes: number;
@@ -77,7 +77,7 @@ const brokenOff = (cause?: unknown) =>
   });
 
 const cannotWrite = (path: string, cause: unknown) =>
-  new BatonError("LOG_UNAVAILABLE", `${path} cannot be written (${errorCode(cause) ?? "unknown error"})`, { cause });
+  new BatonError("LOG_UNAVAILABLE", `${path} cannot be written (${whyNot(cause)})`, { cause });
 
 /** What is written is on the disk; of a folder, the names in it. */
 async function sync(path: string): Promise<void> {

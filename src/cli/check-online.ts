@@ -1,3 +1,4 @@
+import { configure } from "@logtape/logtape";
 import { fetchJwks } from "../auth/jwks-fetch.ts";
 import { importPublishedSet } from "../auth/key-jwk.ts";
 import { type LogChoice, openLog } from "../runtime/open-log.ts";
@@ -5,6 +6,7 @@ import { StartError } from "../runtime/start-error.ts";
 import { defaultLimits } from "../session/limits.ts";
 import type { Config } from "./config.ts";
 import type { KeySetting } from "./key-settings.ts";
+import { redisHost } from "./log-settings.ts";
 
 /**
  * Asks what the configuration points to, as the relay would at its start, and says what came. Throws a `StartError` where
@@ -18,10 +20,19 @@ export async function describeOnline({ key, log }: Pick<Config, "key" | "log">):
 /** Opens the log as a start would, and closes it. */
 async function describeStore(log: LogChoice): Promise<string | undefined> {
   if (typeof log !== "object") return undefined;
+  const warnings: string[] = [];
+  // What a start would write to the relay's log: that an Ack means less there, for one.
+  await configure({
+    sinks: { told: ({ level, message }) => void (level === "warning" && warnings.push(`# ${message.join("")}`)) },
+    loggers: [
+      { category: ["baton", "redis"], sinks: ["told"], lowestLevel: "warning" },
+      { category: ["logtape", "meta"], lowestLevel: "error" },
+    ],
+  });
   const opened = await openLog(log, { dataDir: "", clientTtlMs: defaultLimits.clientTtlMs });
   try {
     await opened.log.list("", "", 1);
-    return "# The log's Redis answered, and can keep one.";
+    return [`# The log's Redis at ${redisHost(log)} answered, and can keep one.`, ...warnings].join("\n");
   } finally {
     await opened.log.close();
   }

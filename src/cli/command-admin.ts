@@ -6,7 +6,7 @@ import { type AdminOptions, runDelete, runDescribe, runDisconnect, runRevoke, ru
 export function createAdminCommand(): Command {
   const command = new Command("admin").description("see and steer a relay that runs; prints JSON lines");
   for (const one of [sessions(), describe(), disconnect(), revoke(), remove()]) command.addCommand(one);
-  return withExample(command, "npx baton admin sessions --sub operator");
+  return withExample(command, "admin sessions --sub operator");
 }
 
 /** What every one of them is told: which relay, and by whom. */
@@ -27,7 +27,7 @@ function sessions(): Command {
       requireIdentity(command, options);
       return runSessions(options);
     });
-  return withExample(command, "npx baton admin sessions --prefix team-a/ --sub operator");
+  return withExample(command, "admin sessions --prefix team-a/ --sub operator");
 }
 
 function describe(): Command {
@@ -37,7 +37,7 @@ function describe(): Command {
       requireIdentity(command, options);
       return runDescribe({ ...options, session });
     });
-  return withExample(command, "npx baton admin describe demo --sub operator");
+  return withExample(command, "admin describe demo --sub operator");
 }
 
 function disconnect(): Command {
@@ -49,7 +49,7 @@ function disconnect(): Command {
       requireIdentity(command, options);
       return runDisconnect(options);
     });
-  return withExample(command, "npx baton admin disconnect --user alice --session demo --sub operator");
+  return withExample(command, "admin disconnect --user alice --session demo --sub operator");
 }
 
 function revoke(): Command {
@@ -64,7 +64,7 @@ function revoke(): Command {
       }
       return runRevoke(options);
     });
-  return withExample(command, "npx baton admin revoke --user alice --sub operator");
+  return withExample(command, "admin revoke --user alice --sub operator");
 }
 
 function remove(): Command {
@@ -78,7 +78,7 @@ function remove(): Command {
       }
       return runDelete({ ...options, session });
     });
-  return withExample(command, "npx baton admin delete demo --yes --sub operator");
+  return withExample(command, "admin delete demo --yes --sub operator");
 }
 
 function parseCount(text: string): number {

@@ -18,7 +18,7 @@ export function createBackupCommand(): Command {
     });
   return withExample(
     command,
-    "npx baton backup --to /backups/baton-monday.sqlite --sub operator",
-    "npx baton backup --to /backups/baton-monday.sqlite --offline --data-dir /var/lib/baton",
+    "backup --to /backups/baton-monday.sqlite --sub operator",
+    "backup --to /backups/baton-monday.sqlite --offline --data-dir /var/lib/baton",
   );
 }

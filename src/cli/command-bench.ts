@@ -17,7 +17,7 @@ export function createBenchCommand(): Command {
     .option("--seconds <count>", "how long each measurement takes", parseSeconds, defaultSeconds)
     .option("--json", "print JSON, on one line", false)
     .action((options: BenchOptions) => runBench(options));
-  return withExample(command, "npx baton bench --folder /var/lib");
+  return withExample(command, "bench --folder /var/lib");
 }
 
 function parseSeconds(text: string): number {

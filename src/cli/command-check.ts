@@ -2,11 +2,11 @@ import process from "node:process";
 import { Command } from "commander";
 import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
 import { engineOf } from "../runtime/open-log.ts";
-import { runtimeName } from "../runtime/this-runtime.ts";
+import { carriesNativeGrpc, runtimeName } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import { describeOnline } from "./check-online.ts";
 import { type Config, requireConfig } from "./config.ts";
-import { defaultRedisPrefix } from "./log-settings.ts";
+import { defaultRedisPrefix, redisHost } from "./log-settings.ts";
 import { withExample } from "./options.ts";
 import { readTracing, requireSdk } from "./tracing.ts";
 
@@ -26,7 +26,7 @@ export function createCheckCommand(): Command {
       if (tracing !== undefined) process.stdout.write(`# Spans are sent to ${tracing.url.host}, by OTEL_ variables.\n`);
       if (online) process.stdout.write(`${await describeOnline(config)}\n`);
     });
-  return withExample(command, "BATON_PORT=9000 npx baton check");
+  return withExample(command, "check --online");
 }
 
 export function describeConfig(config: Config): string {
@@ -51,14 +51,14 @@ export function describeConfig(config: Config): string {
   const lines: readonly (readonly [string, string | number])[] = [
     ["BATON_HOST", host],
     ["BATON_PORT", port],
-    ["BATON_GRPC_PORT", grpcPort ?? "off"],
+    ["BATON_GRPC_PORT", carriesNativeGrpc ? (grpcPort ?? "off") : "off"],
     ["BATON_TLS_CERT", given(tls?.certPath)],
     ["BATON_TLS_KEY", hidden(tls !== undefined)],
     ["BATON_DATA_DIR", dataDir],
     ["BATON_LOG", engineOf(log)],
     ["BATON_REDIS_PREFIX", typeof log === "object" ? log.prefix : defaultRedisPrefix],
-    ["REDIS_URL", engineOf(log) === "redis" ? "(set)" : "(not set)"],
-    ["UPSTASH_REDIS_REST_URL", engineOf(log) === "upstash" ? "(set)" : "(not set)"],
+    ["REDIS_URL", engineOf(log) === "redis" ? `(set: ${redisHost(log)})` : "(not set)"],
+    ["UPSTASH_REDIS_REST_URL", engineOf(log) === "upstash" ? `(set: ${redisHost(log)})` : "(not set)"],
     ["UPSTASH_REDIS_REST_TOKEN", engineOf(log) === "upstash" ? "(set)" : "(not set)"],
     ["BATON_JWT_SECRET", hidden(key.kind === "secret")],
     [

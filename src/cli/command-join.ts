@@ -38,7 +38,7 @@ export function createJoinCommand(): Command {
       requireIdentity(command, options);
       return runJoin({ ...options, session });
     });
-  return withExample(command, "npx baton join demo --sub alice");
+  return withExample(command, "join demo --sub alice");
 }
 
 function parseClientId(text: string): string {

@@ -36,5 +36,5 @@ export function createLogCommand(): Command {
       if (to !== 0 && from > to) command.error(`error: --from ${from} is after --to ${to}: there is nothing between`);
       return runLog({ ...options, session });
     });
-  return withExample(command, "npx baton log demo --from 1 --follow --sub alice");
+  return withExample(command, "log demo --from 1 --follow --sub alice");
 }

@@ -27,7 +27,7 @@ export function createStartCommand(): Command {
     .addOption(dataDirOption())
     .addOption(new Option("--log <engine>", "sqlite, memory, redis or upstash (BATON_LOG, sqlite)"))
     .action(runStart);
-  return withExample(command, "npx baton start --port 9000 --data-dir /var/lib/baton");
+  return withExample(command, "start --port 9000 --data-dir /var/lib/baton");
 }
 
 async function runStart(flags: ConfigFlags): Promise<void> {

@@ -35,8 +35,8 @@ export function createTokenCommand(): Command {
     .action(runToken);
   return withExample(
     command,
-    "npx baton token --sub alice --session demo --ttl 1h",
-    "npx baton token --sub alice --session demo --key private.pem --kid 2026-01",
+    "token --sub alice --session demo --ttl 1h",
+    "token --sub alice --session demo --key private.pem --kid 2026-01",
   );
 }
 

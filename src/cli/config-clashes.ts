@@ -1,8 +1,9 @@
+import type { ConfigFault } from "../runtime/config-faults.ts";
 import { isOnDeploy } from "../runtime/deno-version.ts";
 import { findLimitFaults, limitVariable } from "../runtime/limit-settings.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
-import type { ConfigFault } from "./config-faults.ts";
+import { isOneFile } from "../runtime/version.ts";
 import type { Settings } from "./config-schema.ts";
 import { storeVariables } from "./log-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";
@@ -50,7 +51,9 @@ export function findClashes(settings: Settings, { given, faulty }: Variables): r
   if (asked !== undefined && asked !== runtimeName) {
     faults.push({
       variable: "BATON_RUNTIME",
-      says: `asks for ${asked}, and this is ${runtimeTitle}; start Baton by its launcher (npx baton, bin/baton.mjs), which heeds it`,
+      says: isOneFile
+        ? `asks for ${asked}, and this one file is ${runtimeTitle} with the program in it; unset it, or run Baton in a clone`
+        : `asks for ${asked}, and this is ${runtimeTitle}; start Baton by its launcher (npx baton, bin/baton.mjs), which heeds it`,
     });
   }
   faults.push(...findListenerFaults(settings, { given, faulty }));

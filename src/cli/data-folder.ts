@@ -52,10 +52,17 @@ export async function writeDataFile(dataDir: string, name: string, content: Uint
 
 export function cannotWrite(dataDir: string, cause: unknown): ConfigurationError {
   return new ConfigurationError(
-    `the data folder ${dataDir} cannot be written (${errorCode(cause) ?? "unknown error"}); ` +
+    `the data folder ${dataDir} cannot be written (${whyNot(cause)}); ` +
       "make it writable, or choose another with BATON_DATA_DIR or --data-dir",
     { cause },
   );
+}
+
+/** Why a file cannot be used, in a word or a few. Deno's refusals, unlike the system's, have no code (2.9.6). */
+export function whyNot(error: unknown): string {
+  if (error instanceof Error && error.name === "NotCapable")
+    return "not among the paths of --allow-read and --allow-write";
+  return errorCode(error) ?? "unknown error";
 }
 
 /** The system's name of an error: ENOENT, EADDRINUSE, SQLITE_BUSY. */

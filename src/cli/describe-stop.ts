@@ -1,7 +1,8 @@
 import type { Interruption } from "../client/session-connection.ts";
+import { redact } from "../runtime/redact.ts";
 import type { EndLine } from "./join-event.ts";
+import { ownName } from "./own-name.ts";
 import { printable } from "./printable.ts";
-import { redact } from "./redact.ts";
 
 /** What was asked for, for the words in which it failed. */
 export interface Attempted {
@@ -40,7 +41,7 @@ export function describeStop({ end, everJoined }: Interruption, { url, session, 
           : "give a new one by --token, or let one be signed by --sub"
       }`;
     case "SESSION_FORBIDDEN":
-      return `the token does not allow the session ${session}; take one that names it: npx baton token --session ${session}`;
+      return `the token does not allow the session ${session}; take one that names it: ${ownName} token --sub <you> --session ${session}`;
     case "SESSION_NOT_FOUND":
       return `there is no session ${session} at ${url}: nothing was ever said in it, or it was deleted`;
     case "":
@@ -50,10 +51,10 @@ export function describeStop({ end, everJoined }: Interruption, { url, session, 
   }
   if (!everJoined && isUnreachable(end)) {
     const why = end.systemCode ?? (message === "" ? code : message);
-    return `cannot reach a relay at ${url} (${why}); is it started (npx baton start), and is --url right?`;
+    return `cannot reach a relay at ${url} (${why}); is it started (${ownName} start), and is --url right?`;
   }
   if (everJoined) return `the stream ended: ${message || code || "no token could be had"}`;
-  return `what answers at ${url} is no Baton relay (${message || code}); is --url right?`;
+  return `what answers at ${url} does not speak as a Baton relay (${message || code}); is --url right, and --carriage left out?`;
 }
 
 function isUnreachable({ code, systemCode }: Interruption["end"]): boolean {

@@ -3,7 +3,7 @@ import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { ConfigurationError } from "./configuration-error.ts";
-import { cannotWrite, errorCode, openDataFolder } from "./data-folder.ts";
+import { cannotWrite, errorCode, openDataFolder, whyNot } from "./data-folder.ts";
 
 const keyBytes = 32;
 const keyPattern = /^[A-Za-z0-9_-]{43}$/;
@@ -37,7 +37,7 @@ async function readDevKey(path: string): Promise<string | undefined> {
   } catch (error) {
     if (missing.has(errorCode(error))) return undefined;
     if (error instanceof ConfigurationError) throw error;
-    throw new ConfigurationError(`${path} cannot be read (${errorCode(error) ?? "unknown error"})`, { cause: error });
+    throw new ConfigurationError(`${path} cannot be read (${whyNot(error)})`, { cause: error });
   }
 }
 

@@ -1,11 +1,12 @@
-import { engineOf } from "../runtime/open-log.ts";
 import type { StartedRelay } from "../runtime/start-relay.ts";
-import { runtimeTitle } from "../runtime/this-runtime.ts";
+import { carriesNativeGrpc, runtimeTitle } from "../runtime/this-runtime.ts";
 import { assertNever } from "../session/reasons.ts";
 import type { Config } from "./config.ts";
 import { devKeyPath } from "./dev-key.ts";
 import { helloSession } from "./hello-request.ts";
 import { reachableUrl } from "./hosts.ts";
+import { describeLog } from "./log-settings.ts";
+import { ownName } from "./own-name.ts";
 
 export interface Greeting {
   readonly version: string;
@@ -22,8 +23,8 @@ export function describeStart({ version, relay: { url, grpcUrl }, config, token,
   const { log, tls } = config;
   return [
     `Baton ${version} listens on ${url}`,
-    grpcUrl === undefined ? "Native gRPC: off" : `Native gRPC: ${grpcUrl}`,
-    `Data folder: ${helloFile === undefined ? "none" : config.dataDir} (log: ${engineOf(log)}; ${runtimeTitle})`,
+    `Native gRPC: ${grpcUrl ?? (carriesNativeGrpc ? "off" : `none on ${runtimeTitle}`)}`,
+    `Data folder: ${helloFile === undefined ? "none" : config.dataDir} (log: ${describeLog(log)}; ${runtimeTitle})`,
     ...describeKey(config, token),
     ...(helloFile === undefined
       ? []
@@ -40,13 +41,13 @@ function describeKey({ key, dataDir }: Config, token: string | undefined): reado
     case "development":
       return [
         `Key: a development key, ${devKeyPath(dataDir)}; set a key of your own before others come`,
-        `A token for alice, good for an hour (another: npx baton token --sub alice --session ${helloSession}):`,
+        `A token for alice, good for an hour (another: ${ownName} token --sub alice --session ${helloSession}):`,
         ...(token === undefined ? [] : [token]),
       ];
     case "secret":
       return [
         "Key: BATON_JWT_SECRET (HS256)",
-        `A token for the line below: TOKEN="$(npx baton token --sub alice --session ${helloSession})"`,
+        `A token for the line below: TOKEN="$(${ownName} token --sub alice --session ${helloSession})"`,
       ];
     case "public":
       return [

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseRedisUrl } from "../durable/redis-url.ts";
-import type { LogChoice, LogEngine } from "../runtime/open-log.ts";
+import { engineOf, type LogChoice, type LogEngine } from "../runtime/open-log.ts";
 
 /**
  * Variables whose names other programs know too: one that is set says something to the relay only where its log is the one
@@ -67,4 +67,18 @@ export function toLogChoice(settings: StoreSettings): LogChoice {
       return { kind: engine, url, token, prefix };
     }
   }
+}
+
+/** The host and the port of the Redis that the log is in, without what opens it; undefined: it is in none. */
+export function redisHost(log: LogChoice): string | undefined {
+  if (typeof log === "string") return undefined;
+  if (log.kind === "upstash") return new URL(log.url).host;
+  const { host, port } = parseRedisUrl(log.url) ?? {};
+  return `${host}:${port}`;
+}
+
+/** For people. */
+export function describeLog(log: LogChoice): string {
+  const host = redisHost(log);
+  return host === undefined ? engineOf(log) : `${engineOf(log)}, at ${host}`;
 }

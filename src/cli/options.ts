@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { sessionIdPattern } from "../session/limits.ts";
 import { parseDuration } from "./durations.ts";
+import { ownName } from "./own-name.ts";
 
 /** Flags that stand before the environment's BATON_DATA_DIR. */
 export const dataDirOption = () =>
@@ -37,9 +38,9 @@ export function parseSeq(text: string): number {
   throw new InvalidArgumentError("A place in the log is a whole number.");
 }
 
-/** Each command shows how it is used, at the end of its help. */
+/** Each command shows how it is used, at the end of its help. The examples are what stands behind the program's name. */
 export const withExample = (command: Command, ...examples: readonly string[]) =>
-  command.addHelpText("after", `\nExample:\n  ${examples.join("\n  ")}`);
+  command.addHelpText("after", `\nExample:${examples.map((example) => `\n  ${ownName} ${example}`).join("")}`);
 
 /** A client of the terminal says who it is, once. A mistake is one of the command line: told as commander tells them. */
 export function requireIdentity(command: Command, { sub, token }: { readonly sub?: string; readonly token?: string }) {

@@ -1,8 +1,9 @@
 import { cpus, loadavg, tmpdir } from "node:os";
 import { resolve } from "node:path";
 import process from "node:process";
+import { StartError } from "../runtime/start-error.ts";
 import { runtimeTitle } from "../runtime/this-runtime.ts";
-import { readVersion } from "../runtime/version.ts";
+import { isOneFile, readVersion } from "../runtime/version.ts";
 import { formatBenchRows, measureAll } from "./bench/measure-all.ts";
 import { number } from "./bench/statistics.ts";
 import { withTempFolder } from "./bench/temp-folder.ts";
@@ -18,6 +19,9 @@ export interface BenchOptions {
 
 /** Ends the process: with 0, or with words on stderr. What it made goes with it, also on a signal. */
 export async function runBench({ folder = tmpdir(), seconds, json }: BenchOptions): Promise<void> {
+  if (isOneFile) {
+    throw new StartError("baton bench runs programs of the sources, which are not in this one file; run it in a clone");
+  }
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(signalExitCode(signal)));
   const output = new Output(() => process.exit(exitCodes.ok));
   const where = resolve(folder);

@@ -30,9 +30,6 @@ export interface RedisLog extends SessionLog {
   epochsBegun(): number;
 }
 
-/** How often a session's clients are looked through for those to forget. */
-const forgetEveryMs = 60_000;
-
 /**
  * The log in a Redis, for as many instances as there are. Whatever changes a session is one script, so it happens whole or
  * not at all, and in one order. What an Ack means is what the server's persistence gives.
@@ -68,15 +65,7 @@ export function createRedisLog(options: RedisLogOptions): RedisLog {
       const { session, rest } = await sessions.run(
         claimScript,
         sessionId,
-        [
-          sessionId,
-          clientField(client),
-          proposedEpoch,
-          String(atMs),
-          String(leastCount()),
-          String(atMs - clientTtlMs),
-          String(atMs - forgetEveryMs),
-        ],
+        [sessionId, clientField(client), proposedEpoch, String(atMs), String(leastCount()), String(atMs - clientTtlMs)],
         [keys.sessions, keys.generation],
       );
       if (session === undefined) throw new BatonError("LOG_DAMAGED");
@@ -143,7 +132,7 @@ export function createRedisLog(options: RedisLogOptions): RedisLog {
     watch: (sessionId, ring) =>
       connection.subscribe(keys.doorbell(sessionId), {
         open: () => ring(),
-        message: (head) => ring(head === "" ? undefined : Number(head)),
+        message: (head) => ring(headIn(head)),
       }),
 
     async delete(sessionId, untouchedSinceMs) {
@@ -192,6 +181,12 @@ export function createRedisLog(options: RedisLogOptions): RedisLog {
       await connection.close();
     },
   };
+}
+
+/** What a doorbell says; undefined: nothing that could be a head. */
+function headIn(text: string): number | undefined {
+  const head = text === "" ? Number.NaN : Number(text);
+  return Number.isSafeInteger(head) ? head : undefined;
 }
 
 function logStateOf({ epoch, head, first, bytes, lastActivityMs }: RedisSession): LogState {

@@ -39,6 +39,7 @@ function judge(text: string): BatonError {
     case "CROSSSLOT":
       return unavailable("the log's Redis is part of a cluster, which the log does not know how to use");
     default:
+      if (/^ERR DB index/.test(text)) return unavailable("the log's Redis has no database of the number in REDIS_URL");
       return unavailable(`the log's Redis answered ${code}`);
   }
 }

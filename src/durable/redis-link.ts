@@ -70,7 +70,7 @@ export async function openRedisLink({
     await client.connect();
   } catch (error) {
     end();
-    throw connectError(error, `${host}:${port}`);
+    throw connectError(error, { host, port, tls });
   }
 
   const send = (args: readonly string[]): Promise<RedisReply> => withinTime(client.sendCommand<RedisReply>(args), end);
@@ -118,12 +118,13 @@ function sendError(error: unknown, end: () => void): Error {
   return redisFailure(error.message);
 }
 
-function connectError(error: unknown, at: string): BatonError {
+function connectError(error: unknown, { host, port, tls }: Pick<RedisAddress, "host" | "port" | "tls">): BatonError {
+  const at = `${host}:${port}`;
   if (error instanceof ErrorReply)
     return new BatonError("LOG_UNAVAILABLE", `${redisFailure(error.message).message} (${at})`);
   const code = error instanceof Error && "code" in error && typeof error.code === "string" ? ` (${error.code})` : "";
   return new BatonError(
     "LOG_UNAVAILABLE",
-    `the log's Redis at ${at} cannot be reached${code}; start it, or change REDIS_URL`,
+    `the log's Redis at ${at} cannot be reached${tls ? " with TLS" : ""}${code}; start it, or change REDIS_URL`,
   );
 }

@@ -37,7 +37,9 @@ export async function connectUpstash(options: UpstashOptions): Promise<RedisConn
     await assertKeepsLogs(connection, options.prefix);
   } catch (error) {
     await connection.close();
-    throw error;
+    if (!(error instanceof BatonError)) throw error;
+    const { host } = new URL(options.url);
+    throw new BatonError(error.reason, `${error.message} (${host}, the host of UPSTASH_REDIS_REST_URL)`);
   }
   return connection;
 }

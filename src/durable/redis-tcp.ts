@@ -75,13 +75,17 @@ function hashOf(script: RedisScript): string {
 /** To a server that can keep a log, each time anew: after a failover, or a restart with other settings, it is another. */
 function createCommandLinks(address: RedisAddress): () => Promise<RedisLink> {
   let told: string | undefined;
+  const at = `${address.host}:${address.port}`;
   return async () => {
     const link = await openRedisLink(address);
     try {
-      const facts = await readServerFacts(link);
+      const facts = await readServerFacts(link).catch((error) => {
+        if (!(error instanceof BatonError)) throw error;
+        // One that expects TLS closes the connection at the first byte.
+        throw new BatonError(error.reason, `${error.message} (${at}, ${address.tls ? "with" : "without"} TLS)`);
+      });
       const fault = findServerFault(facts);
       if (fault !== undefined) {
-        const at = `${address.host}:${address.port}`;
         throw new BatonError("LOG_UNAVAILABLE", `no log can be kept in the Redis at ${at}: ${fault}`);
       }
       const weakness = describePersistence(facts);

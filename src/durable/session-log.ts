@@ -5,6 +5,9 @@ import type { Revocation } from "../session/revocation.ts";
  * that is damaged. It knows nothing of edits or streams. Beside the sessions it keeps what all instances share: secrets,
  * and which tokens were revoked.
  *
+ * Within an epoch a log only grows. An engine whose store may come back without its newest records remembers what was read
+ * and written through it, finds that gone before it does anything else, and begins a new epoch.
+ *
  * Every method may reject with a `BatonError`: `LOG_UNAVAILABLE` (busy, unreachable: nothing is known of the outcome),
  * `LOG_FULL` (nothing was written), `LOG_DAMAGED` (this session only).
  */

@@ -1,5 +1,6 @@
 import type { Principal } from "../auth/principal.ts";
 import { BatonError, type Reason } from "../session/reasons.ts";
+import { tokenTimes } from "../session/token-clock.ts";
 import type { Relay } from "./relay.ts";
 
 /** Somebody's stream on this instance, as an operator sees it. */
@@ -37,6 +38,13 @@ export function endStreams(
 /** Those whose token in force is revoked by now. */
 export function endRevoked(relay: Relay): number {
   return endStreams(relay, ({ principal }) => relay.revocations.known.isRevoked(principal), "TOKEN_REVOKED");
+}
+
+/** Those that read and whose token is over by now, also where their peer takes nothing. */
+export function endExpiredReadings({ readings, limits }: Pick<Relay, "readings" | "limits">, nowMs: number): void {
+  for (const { principal, end } of [...readings.all]) {
+    if (nowMs >= tokenTimes(principal, nowMs, limits.tokenSkewMs).endsAtMs) end(new BatonError("TOKEN_EXPIRED"));
+  }
 }
 
 /** Asked again where time has passed since a token was verified and before it is put in force. */

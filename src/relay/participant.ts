@@ -56,6 +56,8 @@ export class Participant {
   #answerWaiters: (() => void)[] = [];
   /** Told of each token that is put in force. */
   renewed: (principal: Principal) => void = () => undefined;
+  /** Told of each sign that its client lives. */
+  heardOf: () => void = () => undefined;
   /** When a stream that was told to go away is ended. */
   endsAtMs: number | undefined;
   /** The last record that its client said to have applied; undefined: it may still speak of what it had before a resync. */
@@ -119,6 +121,7 @@ export class Participant {
   heard(nowMs: number): void {
     this.#lastHeardMs = nowMs;
     this.#blockedMsThen = this.reader.blockedMs;
+    this.heardOf();
   }
 
   /** Time in which nobody could be heard, and nothing be written, is not held against it. */

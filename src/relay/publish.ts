@@ -22,6 +22,7 @@ import { reasonOf } from "./metrics/meters.ts";
 import type { Origin, Participant } from "./participant.ts";
 import { ackPayload, countTold, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
+import { reachCall } from "./reach-resume.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
@@ -62,10 +63,12 @@ export async function publishAs(
   const sender = await senderOf(relay, request, principal);
   const { room, identity, generation } = sender;
   const participant = room.participantOf(identity.key);
-  if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
+  const newest = Math.max(participant?.generation ?? 0, generation > 0 ? room.pipeline.claimOf(identity.key) : 0);
+  if (newest > generation) throw new BatonError("SUPERSEDED");
   if (request.resumeToken !== "") {
     if (participant !== undefined) await heard(relay, room, participant, principal);
     else heardForOther(room, sender, principal, request);
+    if (sender.rate.freeInMs(relay.now()) === 0) await reachCall(relay, room, identity.key, request.messages);
   }
   const voice = new PublishVoice(sender, principal, participant, trace);
   for (const message of request.messages) {

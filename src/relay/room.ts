@@ -87,6 +87,7 @@ export class Room {
     this.pipeline = new Pipeline(context, state, isKept, {
       published: (records, isOwn) => this.#published(records, isOwn),
       superseded: (key, generation) => this.#supersede(key, generation),
+      instanceOf: (key) => this.presence.instanceOf(key),
       contended: ({ client: { userId, clientId }, ...plea }) =>
         context.bus.publish(this.sessionId, { kind: "contended", client: { userId, clientId }, ...plea }),
       tailLost: () => this.loseTail(),
@@ -383,7 +384,7 @@ export class Room {
         this.pipeline.asked(message);
         return;
       case "snapshot":
-        this.#snapshots.heard(message.seq, message.first);
+        if (message.epoch === this.state.epoch) this.#snapshots.heard(message.seq, message.first);
         return;
       case "epoch-ended":
         if (message.epoch === this.state.epoch) this.fail(new BatonError("EPOCH_CHANGED"));

@@ -12,6 +12,7 @@ import {
   type SubscribeRequestSchema,
 } from "../gen/codereview/v1/codereview_pb.ts";
 import { createBackupRoute } from "./admin/backup.ts";
+import { liveRooms } from "./admin/live-sessions.ts";
 import { registerAdmin } from "./admin/service.ts";
 import { registerStandardServices } from "./grpc/standard-services.ts";
 import { getSnapshot, readLog } from "./log-streams.ts";
@@ -24,6 +25,7 @@ import type { WireBindings } from "./wire/endpoint.ts";
 import { createHandlerEndpoints } from "./wire/handlers.ts";
 import { guardOrigins } from "./wire/origins.ts";
 import { createWireRoutes } from "./wire/router.ts";
+import { leastWaitingBytes } from "./wire/socket-queue.ts";
 import { createStreamEndpoint } from "./wire/stream-handler.ts";
 
 const logger = getLogger(["baton", "relay"]);
@@ -59,7 +61,7 @@ export function createRoutes(
     readLog: readLog(relay),
     getSnapshot: getSnapshot(relay),
     publish: (request, headers) => publish(relay, request, headers),
-    registerAdmin: (router) => registerAdmin(router, relay),
+    registerAdmin: (router) => registerAdmin(router, { ...relay, live: liveRooms(relay) }),
   };
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))
@@ -78,7 +80,8 @@ export function createServiceRoutes(
   };
   const { messageBytes: maxMessageBytes, unackedBytes, firstMessageMs } = limits;
   const options = { maxMessageBytes, firstMessageMs, report };
-  const streamOptions = { ...options, endGraceMs, maxWaitingBytes: unackedBytes + maxMessageBytes };
+  const maxWaitingBytes = Math.max(leastWaitingBytes, unackedBytes + maxMessageBytes);
+  const streamOptions = { ...options, endGraceMs, maxWaitingBytes };
   const { method } = CodeReviewService;
   const endpoints = [
     createStreamEndpoint(method.collaborativeSession, services.collaborate, streamOptions),

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { BatonError } from "../session/reasons.ts";
-import { endRevoked } from "./end-streams.ts";
+import { endExpiredReadings, endRevoked } from "./end-streams.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
 import { endOf, remind } from "./stream-times.ts";
@@ -43,6 +43,7 @@ export function tick(relay: Relay): void {
       room.fail(new BatonError("INTERNAL", undefined, { cause: error }));
     }
   }
+  endExpiredReadings(relay, nowMs);
   relay.rooms.sweep(nowMs);
   relay.users.sweep(nowMs);
 }

@@ -4,6 +4,9 @@ import { z } from "zod";
 /** Put in where the program is made one file (scripts/build-binary.mjs), which has no package.json beside it. */
 declare const BATON_BUILT_VERSION: string | undefined;
 
+/** Whether this is that one file, of Bun and the whole command line. */
+export const isOneFile = typeof BATON_BUILT_VERSION === "string";
+
 const manifest = z.object({ version: z.string() });
 
 /** The package's own version, from its package.json. */

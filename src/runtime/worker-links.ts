@@ -1,13 +1,17 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { LocationHint } from "../durable/location-hint.ts";
-import { type Answer, ask, unanswered } from "../durable/object-answer.ts";
+import { type Answer, ask, askAgain, unanswered } from "../durable/object-answer.ts";
 import type { Link, LinkListener, SessionObjects } from "../relay/edge/gateway.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
+import type { Revocation } from "../session/revocation.ts";
 
 /** What a session's object answers to besides its log's calls. */
 export interface SessionCalls {
   publish(call: Uint8Array): Promise<Answer<Uint8Array>>;
+  describeSession(sessionId: string): Promise<Answer<Uint8Array | undefined>>;
+  countStreams(): Promise<Answer<number>>;
   disconnect(meant: Disconnected): Promise<Answer<number>>;
+  endRevoked(revocation: Revocation): Promise<Answer<number>>;
 }
 
 /** Finds a session's object. Each call makes a new stub, since one that failed once fails for good. */
@@ -38,6 +42,9 @@ export function sessionObjects(find: FindSession): SessionObjects {
       }
     },
     publish: (sessionId, call) => ask(() => object(sessionId).publish(call)),
+    describe: (sessionId) => askAgain(() => object(sessionId).describeSession(sessionId)),
+    countStreams: (sessionId) => askAgain(() => object(sessionId).countStreams()),
+    endRevoked: (sessionId, revocation) => ask(() => object(sessionId).endRevoked(revocation)),
     disconnect: (meant) => ask(() => object(meant.sessionId).disconnect(meant)),
   };
 }

@@ -5,10 +5,13 @@ import { SessionHost } from "../relay/edge/host.ts";
 import type { HostLink } from "../relay/edge/host-platform.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
 import { createStreamId } from "../relay/wire/router.ts";
-import { readWorkerConfig } from "./worker-config.ts";
+import { defaultLimits } from "../session/limits.ts";
+import type { Revocation } from "../session/revocation.ts";
+import { requireWorkerSettings } from "./worker-config.ts";
 import type { SessionCalls } from "./worker-links.ts";
 import { SessionLogObject } from "./worker-log-object.ts";
 import { type ObjectBindings, objectStubs } from "./worker-objects.ts";
+import { readWorkerSettings } from "./worker-settings.ts";
 
 const logger = getLogger(["baton", "object"]);
 
@@ -22,7 +25,10 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
   #awake: ReturnType<typeof setInterval> | undefined;
 
   constructor(ctx: DurableObjectState, env: ObjectBindings) {
-    super(ctx, env, objectStubs(env));
+    // Where variables are wrong, the gateway serves nobody.
+    const outcome = readWorkerSettings(env);
+    const limits = outcome.kind === "settings" ? outcome.settings.limits : defaultLimits;
+    super(ctx, env, objectStubs(env), { clientTtlMs: limits.clientTtlMs });
   }
 
   /** A gateway's link. */
@@ -58,6 +64,19 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
     return await answer(async () => await (await this.#session()).disconnect(meant));
   }
 
+  async endRevoked(revocation: Revocation) {
+    return await answer(async () => await (await this.#session()).endRevoked(revocation));
+  }
+
+  async describeSession(sessionId: string) {
+    return await answer(async () => await (await this.#session()).describe(sessionId));
+  }
+
+  /** Of the session itself nothing is asked: it stays as it is, in memory or not. */
+  async countStreams() {
+    return await answer(() => this.ctx.getWebSockets().length);
+  }
+
   /** Whoever is in a session that is deleted is told so. */
   override async deleteSession(sessionId: string, untouchedSinceMs?: number) {
     // Before the log forgets which epoch they live in.
@@ -74,7 +93,7 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
   }
 
   async #openHost(links: readonly HostLink[]): Promise<SessionHost> {
-    const { limits } = await readWorkerConfig(this.env);
+    const { limits, resumeSecret } = requireWorkerSettings(this.env);
     logger.debug("a session came into memory", { session: this.ctx.id.name, links: links.length });
     const { storage } = this.ctx;
     return new SessionHost({
@@ -84,7 +103,7 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
       now: Date.now,
       newId: createStreamId,
       defer: (run) => void setTimeout(run, 0),
-      resumeSecret: () => this.#resumeSecret(),
+      resumeSecret: async () => resumeSecret ?? (await this.#keptResumeSecret()),
       links: () => links,
       readShelf: async () => storage.kv.get<string>("shelf"),
       writeShelf: (text) => storage.kv.put("shelf", text),
@@ -100,7 +119,7 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
   }
 
   /** Kept here too: else the directory would be asked each time that this object comes into memory. */
-  async #resumeSecret(): Promise<Uint8Array> {
+  async #keptResumeSecret(): Promise<Uint8Array> {
     const { kv } = this.ctx.storage;
     const kept = kv.get<Uint8Array>("resume-secret");
     if (kept !== undefined) return kept;

@@ -36,7 +36,7 @@ describe(`what happens to a session's object in workerd${note}`, { skip: missing
   before(async () => {
     const entry = fileURLToPath(new URL("../workerd/fateful-worker.ts", import.meta.url));
     const variables = { BATON_LIMIT_LEAVE_GRACE_MS: "300", BATON_ALLOWED_ORIGINS: allowed };
-    relay = await startWorkerRelay(variables, { entry, session: "FatefulSession" });
+    relay = await startWorkerRelay(variables, { worker: { entry, session: "FatefulSession" } });
   });
   after(() => relay.stop());
 

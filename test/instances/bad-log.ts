@@ -1,5 +1,6 @@
 import type { LogRecord, Ring, SessionLog } from "../../src/durable/session-log.ts";
 import { BatonError } from "../../src/session/reasons.ts";
+import { Evidence } from "./evidence.ts";
 import type { Fate } from "./instance.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Weather } from "./weather.ts";
@@ -13,7 +14,7 @@ interface Place {
 
 /**
  * The one store, as one instance reaches it: calls and answers take their time, answers to appends may be lost, and the
- * doorbell promises nothing.
+ * doorbell promises nothing. Each call of a session brings along what this instance has seen of its log.
  */
 export function createBadLog(
   world: Place,
@@ -24,6 +25,7 @@ export function createBadLog(
   const { scheduler } = world;
   const store = () => world.store;
   const weather = () => world.weather;
+  const evidence = new Evidence();
   const hop = () => new Promise<void>((resolve) => scheduler.later(() => fate.run(resolve)));
 
   const call = async <T>(run: (log: SessionLog) => Promise<T>): Promise<T> => {
@@ -34,23 +36,36 @@ export function createBadLog(
     return outcome.value;
   };
 
+  const callOf = <T>(sessionId: string, run: (log: SessionLog) => Promise<T>): Promise<T> =>
+    call(async (log) => {
+      await evidence.holdAgainst(log, sessionId);
+      return await run(log);
+    });
+
   return {
-    describe: (...args) => call((log) => log.describe(...args)),
-    claim: (...args) => call((log) => log.claim(...args)),
+    describe: (sessionId) => callOf(sessionId, (log) => log.describe(sessionId)),
+    claim: (sessionId, ...rest) => callOf(sessionId, (log) => log.claim(sessionId, ...rest)),
     append: (sessionId, batch) =>
-      call(async (log) => {
+      callOf(sessionId, async (log) => {
         const outcome = await log.append(sessionId, batch);
         if (outcome.kind === "appended") appended(batch.records);
         if (scheduler.chance(weather().answerLost)) throw new BatonError("LOG_UNAVAILABLE");
+        if (outcome.kind === "appended") await evidence.saw(log, sessionId, batch.records);
+        if (outcome.kind === "conflict") await evidence.saw(log, sessionId, outcome.records);
         return outcome;
       }),
-    read: (...args) => call((log) => log.read(...args)),
-    putSnapshot: (...args) => call((log) => log.putSnapshot(...args)),
-    latestSnapshot: (...args) => call((log) => log.latestSnapshot(...args)),
-    dropSnapshot: (...args) => call((log) => log.dropSnapshot(...args)),
-    trim: (...args) => call((log) => log.trim(...args)),
-    renewEpoch: (...args) => call((log) => log.renewEpoch(...args)),
-    delete: (...args) => call((log) => log.delete(...args)),
+    read: (sessionId, ...rest) =>
+      callOf(sessionId, async (log) => {
+        const records = await log.read(sessionId, ...rest);
+        await evidence.saw(log, sessionId, records);
+        return records;
+      }),
+    putSnapshot: (sessionId, ...rest) => callOf(sessionId, (log) => log.putSnapshot(sessionId, ...rest)),
+    latestSnapshot: (sessionId, ...rest) => callOf(sessionId, (log) => log.latestSnapshot(sessionId, ...rest)),
+    dropSnapshot: (sessionId, ...rest) => callOf(sessionId, (log) => log.dropSnapshot(sessionId, ...rest)),
+    trim: (sessionId, ...rest) => callOf(sessionId, (log) => log.trim(sessionId, ...rest)),
+    renewEpoch: (sessionId, ...rest) => callOf(sessionId, (log) => log.renewEpoch(sessionId, ...rest)),
+    delete: (sessionId, ...rest) => callOf(sessionId, (log) => log.delete(sessionId, ...rest)),
     list: (...args) => call((log) => log.list(...args)),
     revoke: (...args) => call((log) => log.revoke(...args)),
     revocations: (...args) => store().revocations(...args),

@@ -132,7 +132,7 @@ describe("a session on two instances", () => {
       await say(alice, 1);
       await reader.takeMessage("custom");
       store = createMemoryLog(Date.now);
-      pair.advance(5_000);
+      await pair.advance(5_000);
       for (const stream of [alice, reader]) assert.equal((await stream.ended).fault?.reason, "EPOCH_CHANGED");
       const back = await pair.there.join({ clientId: "a" });
       const welcome = await back.take("welcome");
@@ -155,7 +155,7 @@ describe("a session on two instances", () => {
         for (let n = 1; n <= 3; n++) await say(alice, n);
         await bob.takeMessage("custom", ({ seq }) => seq === 3n);
         store = await shortened(store, 2, epoch);
-        if (found === "look") pair.advance(5_000);
+        if (found === "look") await pair.advance(5_000);
         if (found === "write") bob.send({ case: "custom", value: {} }, { clientSeq: 1n });
         if (found === "claim") await pair.there.join({ as: "carol", clientId: "c" });
         for (const stream of [alice, bob]) assert.equal((await stream.ended).fault?.reason, "EPOCH_CHANGED");

@@ -2,8 +2,12 @@ import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionBus } from "../../src/durable/session-bus.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
+import { tick } from "../../src/relay/ticker.ts";
 import type { Limits } from "../../src/session/limits.ts";
 import { type Stream, startRelay, type TestRelay } from "../relay/harness.ts";
+
+/** The most that passes at once on a clock that is moved on. */
+const stepMs = 5_000;
 
 export interface PairOptions {
   readonly limits?: Partial<Limits>;
@@ -33,10 +37,15 @@ export async function startPair(options: PairOptions = {}) {
     bus,
     here,
     there,
-    /** Moves both clocks on. */
-    advance(ms: number) {
-      here.advance(ms);
-      there.advance(ms);
+    /** Moves both clocks on, by no more at once than either may be silent for. What they say of it is heard meanwhile. */
+    async advance(ms: number) {
+      for (let leftMs = ms; leftMs > 0; leftMs -= stepMs) {
+        for (const instance of [here, there]) {
+          instance.advance(Math.min(leftMs, stepMs));
+          tick(instance.relay);
+        }
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
     },
     async stop() {
       await Promise.all([here.stop(), there.stop()]);

@@ -44,7 +44,8 @@ const ringLost: Readonly<Record<string, number>> = {
   "the bus and the doorbell are taken to be reliable": 1,
 };
 
-const seeds = [1, 2, 3, 4, 5, 6];
+/** A planted bug ends its runs at the first that shows it. */
+const seeds = Array.from({ length: 20 }, (_, index) => index + 1);
 
 describe("the simulation sees", () => {
   for (const [what, plant] of Object.entries(plants)) {
@@ -66,6 +67,6 @@ describe("the simulation sees", () => {
   }
 
   test("MI18 none where none is planted", async () => {
-    for (const seed of seeds) await simulate(seed, { ...weathers.badBus, steps: 300, busLost: 1 });
+    for (const seed of seeds.slice(0, 6)) await simulate(seed, { ...weathers.badBus, steps: 300, busLost: 1 });
   });
 });

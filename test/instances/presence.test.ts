@@ -19,6 +19,14 @@ async function heard(stream: Stream): Promise<void> {
   await stream.takeMessage("heartbeat", ({ payload }) => payload.case === "heartbeat" && payload.value.echo === 7n);
 }
 
+/** Resolves when a stream has been told this of a user. */
+async function isTold(stream: Stream, of: string, status: Status): Promise<void> {
+  await stream.takeMessage(
+    "presence",
+    ({ userId, payload }) => userId === of && payload.case === "presence" && payload.value.status === status,
+  );
+}
+
 const names = (participants: readonly { readonly userId: string }[]) => participants.map(({ userId }) => userId).sort();
 
 describe("who is there, on two instances", () => {
@@ -37,17 +45,12 @@ describe("who is there, on two instances", () => {
       assert.deepEqual([shown?.displayName, shown?.cursor?.line, shown?.cursor?.column], ["Alice", 3, 4]);
       await heard(alice);
       assert.deepEqual(told(alice), ["bob JOINED"]);
-      pair.advance(10_000);
-      await alice.takeMessage(
-        "presence",
-        ({ payload }) => payload.case === "presence" && payload.value.status === Status.IDLE,
-      );
+      await pair.advance(10_000);
+      await isTold(alice, "bob", Status.IDLE);
+      await isTold(bob, "alice", Status.IDLE);
       bob.send({ case: "presence", value: { status: Status.LEFT } });
-      await alice.takeMessage(
-        "presence",
-        ({ payload }) => payload.case === "presence" && payload.value.status === Status.LEFT,
-      );
-      assert.deepEqual(told(bob), ["alice IDLE"]);
+      await isTold(alice, "bob", Status.LEFT);
+      assert.deepEqual(told(bob), []);
     } finally {
       await pair.stop();
     }
@@ -82,12 +85,13 @@ describe("who is there, on two instances", () => {
       for (const stream of [near, far]) await stream.takeMessage("presence", ({ userId }) => userId === "alice");
       alice.cut();
       await until(() => roomOf(pair.here).participantOf("a/alice") === undefined);
-      pair.advance(14_000);
+      await pair.advance(14_000);
+      for (const stream of [near, far]) await heard(stream);
       const back = await pair.there.join({ resumeToken });
       await back.take("welcome");
-      pair.advance(14_000);
-      for (const stream of [near, far]) await heard(stream);
-      pair.advance(14_000);
+      await pair.advance(14_000);
+      for (const stream of [near, far, back]) await heard(stream);
+      await pair.advance(14_000);
       for (const stream of [near, far]) {
         await heard(stream);
         assert.deepEqual(
@@ -97,13 +101,9 @@ describe("who is there, on two instances", () => {
       }
       back.cut();
       await until(() => roomOf(pair.there).participantOf("a/alice") === undefined);
-      pair.advance(15_000);
+      await pair.advance(15_000);
       for (const stream of [near, far]) {
-        await stream.takeMessage(
-          "presence",
-          ({ userId, payload }) =>
-            userId === "alice" && payload.case === "presence" && payload.value.status === Status.LEFT,
-        );
+        await isTold(stream, "alice", Status.LEFT);
         await heard(stream);
         assert.deepEqual(
           told(stream).filter((what) => what.startsWith("alice")),
@@ -140,17 +140,14 @@ describe("who is there, on two instances", () => {
       await heard(bob);
       assert.deepEqual(told(bob), ["carol JOINED", "dave JOINED"]);
       assert.equal(room.readerCount, 3);
-      pair.advance(15_000);
+      await pair.advance(15_000);
+      await heard(bob);
       room.tell(room.roster.joined("dave", "x", 2_000, pair.there.now()));
-      pair.advance(9_999);
+      await pair.advance(9_999);
       await heard(bob);
       assert.deepEqual(told(bob), ["carol JOINED", "dave JOINED"]);
-      pair.advance(1);
-      await bob.takeMessage(
-        "presence",
-        ({ userId, payload }) =>
-          userId === "carol" && payload.case === "presence" && payload.value.status === Status.LEFT,
-      );
+      await pair.advance(1);
+      await isTold(bob, "carol", Status.LEFT);
       await until(() => room.readerCount === 0);
       assert.deepEqual(told(bob), ["carol JOINED", "dave JOINED"]);
     } finally {
@@ -255,7 +252,7 @@ describe("who is there, on two instances", () => {
       assert.equal((await moved.take("welcome")).readerCount, 0);
       const first = await pair.here.join(await reading(pair.here, "r1"));
       await first.take("welcome");
-      pair.advance(1_000);
+      await pair.advance(1_000);
       await until(() => roomOf(pair.there).readerCount === 1);
       const second = await pair.there.join(await reading(pair.there, "r2"));
       assert.equal((await second.take("welcome")).readerCount, 2);

@@ -102,13 +102,13 @@ describe("Subscribe on one instance, Publish on another", () => {
       const jwt = await token();
       const alice = await subscribe(pair.here, jwt);
       for (let n = 0; n < 4; n++) {
-        pair.advance(60_000);
+        await pair.advance(60_000);
         await publish(pair.there, jwt, alice.resumeToken, { payload: { case: "heartbeat", value: { sentAt: 1n } } });
       }
       await until(() => roomOf(pair.here).participantOf("a/alice") !== undefined);
       assert.equal(alice.isOver(), false);
       assert.equal(roomOf(pair.here).participantOf("a/alice")?.silentMs(pair.here.now()), 0);
-      pair.advance(150_000);
+      await pair.advance(150_000);
       await alice.ended;
     }));
 
@@ -122,7 +122,7 @@ describe("Subscribe on one instance, Publish on another", () => {
         const { payload } = await bob.takeMessage("presence", ({ userId }) => userId === "alice");
         return payload.case === "presence" ? [payload.value.status, payload.value.displayName] : [];
       };
-      pair.advance(10_000);
+      await pair.advance(10_000);
       assert.deepEqual(await next(), [Status.IDLE, "alice"]);
       await publish(pair.there, jwt, alice.resumeToken, {
         payload: { case: "cursor", value: { filePath: "a.ts", line: 1 } },
@@ -147,7 +147,7 @@ describe("Subscribe on one instance, Publish on another", () => {
       const alice = await subscribe(pair.here, old);
       const inForce = () => roomOf(pair.here).participantOf("a/alice")?.principal.expiresAtMs ?? 0;
       const before = inForce();
-      pair.advance(1_000);
+      await pair.advance(1_000);
       const newer = await token({ ttlSeconds: 600 });
       await publish(pair.there, newer, alice.resumeToken);
       await until(() => inForce() > before);

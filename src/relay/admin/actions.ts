@@ -17,13 +17,12 @@ import {
 } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import { type Revocation, revokeUser } from "../../session/revocation.ts";
-import { disconnect, endRevoked } from "../end-streams.ts";
 import { assertSessionId } from "../join.ts";
-import type { Relay } from "../relay.ts";
+import type { Administered } from "./administered.ts";
 
-/** Ends streams here and on the other instances; the answer counts those of the instances that answered in time. */
+/** Ends streams wherever they are; the answer counts those of whoever answered in time. */
 export async function disconnectStreams(
-  relay: Relay,
+  { live }: Administered,
   principal: Principal,
   { sessionId, userId, clientId }: DisconnectRequest,
 ): Promise<DisconnectResponse> {
@@ -36,30 +35,21 @@ export async function disconnectStreams(
   if (userId === "" && clientId === "") {
     throw new BatonError("REQUEST_INVALID", "give user_id, client_id or both: whose streams are to end");
   }
-  if (sessionId !== "") await assertThere(relay, sessionId);
-  const meant = { sessionId, userId, clientId };
-  const streams = disconnect(relay, meant);
-  const elsewhere = await relay.instances.disconnect(meant);
-  return create(DisconnectResponseSchema, { streams: streams + elsewhere });
-}
-
-/** Readers may be in a session that the store does not have yet. */
-async function assertThere({ rooms, log }: Relay, sessionId: string): Promise<void> {
-  const isThere = rooms.present(sessionId) !== undefined || (await log.describe(sessionId)) !== undefined;
-  if (!isThere) throw new BatonError("SESSION_NOT_FOUND");
+  if (sessionId !== "" && !(await live.isThere(sessionId))) throw new BatonError("SESSION_NOT_FOUND");
+  const streams = await live.disconnect({ sessionId, userId, clientId });
+  return create(DisconnectResponseSchema, { streams });
 }
 
 /** Refuses tokens from now on: here at once, elsewhere as soon as the others have read it. */
 export async function revokeTokens(
-  relay: Relay,
+  { revocations, now, live }: Administered,
   principal: Principal,
   request: RevokeTokensRequest,
 ): Promise<RevokeTokensResponse> {
   assertAdministersAll(principal);
-  await relay.revocations.revoke(parseRevocation(request, relay.now()));
-  const streams = endRevoked(relay);
-  relay.bus.announce({ kind: "revoked" });
-  return create(RevokeTokensResponseSchema, { streams });
+  const revocation = parseRevocation(request, now());
+  await revocations.revoke(revocation);
+  return create(RevokeTokensResponseSchema, { streams: await live.endRevoked(revocation) });
 }
 
 function parseRevocation({ tokenId, userId }: RevokeTokensRequest, nowMs: number): Revocation {
@@ -83,14 +73,14 @@ const looksLikeJwt = /^eyJ[\w-]+\./;
 
 /** Forgets a session for good. Whoever is in it, or comes back, begins anew in an empty one of another epoch. */
 export async function deleteSession(
-  relay: Relay,
+  { log, live }: Administered,
   principal: Principal,
   { sessionId }: DeleteSessionRequest,
 ): Promise<DeleteSessionResponse> {
   assertSessionId(sessionId);
   assertAdministers(principal, sessionId);
-  const epoch = await relay.log.delete(sessionId);
+  const epoch = await log.delete(sessionId);
   if (epoch === "") throw new BatonError("SESSION_NOT_FOUND");
-  relay.rooms.endEpoch(sessionId, epoch);
+  live.endEpoch(sessionId, epoch);
   return create(DeleteSessionResponseSchema);
 }

@@ -5,18 +5,18 @@ import type { Principal } from "../../auth/principal.ts";
 import { AdminService } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import { authenticate } from "../authenticate.ts";
-import type { Relay } from "../relay.ts";
 import { deleteSession, disconnectStreams, revokeTokens } from "./actions.ts";
+import type { Administered } from "./administered.ts";
 import { describeSession, listSessions } from "./sessions.ts";
 
 const logger = getLogger(["baton", "admin"]);
 
 /** `AdminService`: what an operator may see and do. */
-export function registerAdmin(router: ConnectRouter, relay: Relay): void {
+export function registerAdmin(router: ConnectRouter, relay: Administered): void {
   const call =
     <I, O extends object>(
       name: string,
-      answer: (relay: Relay, principal: Principal, request: I) => Promise<O>,
+      answer: (relay: Administered, principal: Principal, request: I) => Promise<O>,
       target: (request: I) => object,
     ) =>
     async (request: I, { requestHeader }: HandlerContext): Promise<O> => {

@@ -1,23 +1,20 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { assertAdministers } from "../../auth/admin.ts";
 import type { Principal } from "../../auth/principal.ts";
 import { narrowPatterns } from "../../auth/session-pattern.ts";
-import type { LogState, SessionListing, SessionLog } from "../../durable/session-log.ts";
+import type { SessionListing, SessionLog } from "../../durable/session-log.ts";
 import type {
   DescribeSessionRequest,
   DescribeSessionResponse,
   ListSessionsRequest,
   ListSessionsResponse,
-  SessionInfoSchema,
 } from "../../gen/codereview/v1/codereview_pb.ts";
-import { DescribeSessionResponseSchema, ListSessionsResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
+import { ListSessionsResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { sessionIdPattern } from "../../session/limits.ts";
 import { BatonError } from "../../session/reasons.ts";
-import type { SessionState } from "../../session/state.ts";
 import { assertSessionId } from "../join.ts";
-import { loadState } from "../load.ts";
-import type { Relay } from "../relay.ts";
-import { shownParticipants } from "../welcome.ts";
+import type { Administered } from "./administered.ts";
+import { sessionInfo } from "./describe-room.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 
 const defaultPageSize = 100;
@@ -25,7 +22,7 @@ const maxPageSize = 1_000;
 
 /** The sessions that the token names, in the order of their ids. A page costs what is on it, and a look at each pattern. */
 export async function listSessions(
-  relay: Relay,
+  { log, live }: Administered,
   { sessions: patterns }: Principal,
   { prefix, pageSize, pageToken }: ListSessionsRequest,
 ): Promise<ListSessionsResponse> {
@@ -38,12 +35,13 @@ export async function listSessions(
   const found: SessionListing[] = [];
   for (const pattern of narrowPatterns(patterns, prefix)) {
     if (found.length > size) break;
-    found.push(...(await listPattern(relay.log, pattern, after, size + 1 - found.length)));
+    found.push(...(await listPattern(log, pattern, after, size + 1 - found.length)));
   }
   const page = found.slice(0, size);
   const last = page.at(-1);
+  const streams = await live.countStreams(page.map(({ sessionId }) => sessionId));
   return create(ListSessionsResponseSchema, {
-    sessions: page.map((listing) => sessionInfo(relay, listing.sessionId, listing)),
+    sessions: page.map((listing, index) => sessionInfo(listing.sessionId, listing, streams[index] ?? 0)),
     nextPageToken: found.length > size && last !== undefined ? encodePageToken(last.sessionId) : "",
   });
 }
@@ -59,46 +57,15 @@ async function listPattern(
   return state === undefined ? [] : [{ sessionId: pattern, ...state }];
 }
 
-/** What the store and this instance know of a session; of its files, which there are. */
+/** What is known of a session: who is in it, and which files it has. */
 export async function describeSession(
-  relay: Relay,
+  { live }: Administered,
   principal: Principal,
   { sessionId }: DescribeSessionRequest,
 ): Promise<DescribeSessionResponse> {
   assertSessionId(sessionId);
   assertAdministers(principal, sessionId);
-  const kept = await relay.log.describe(sessionId);
-  if (kept === undefined) throw new BatonError("SESSION_NOT_FOUND");
-  const state = await stateOf(relay, sessionId, kept);
-  const room = relay.rooms.present(sessionId);
-  return create(DescribeSessionResponseSchema, {
-    info: sessionInfo(relay, sessionId, kept),
-    participants: room === undefined ? [] : [...shownParticipants(room)],
-    files: [...state.files.values()]
-      .filter(({ deleted }) => !deleted)
-      .map(({ path, version }) => ({ filePath: path, version }))
-      .sort((a, b) => (a.filePath < b.filePath ? -1 : 1)),
-  });
-}
-
-/** The open room's, where it holds what the log says. */
-async function stateOf({ rooms, log, limits }: Relay, sessionId: string, kept: LogState): Promise<SessionState> {
-  const live = rooms.present(sessionId)?.state;
-  if (live?.epoch === kept.epoch && live.head >= kept.head) return live;
-  return await loadState(log, sessionId, kept, kept.head, limits);
-}
-
-function sessionInfo(
-  { rooms }: Relay,
-  sessionId: string,
-  { head, first, lastActivityMs, bytes }: LogState,
-): MessageInitShape<typeof SessionInfoSchema> {
-  return {
-    sessionId,
-    headSeq: BigInt(head),
-    firstSeq: BigInt(first),
-    participants: rooms.present(sessionId)?.participants.size ?? 0,
-    lastActivity: BigInt(lastActivityMs),
-    logBytes: BigInt(bytes),
-  };
+  const described = await live.describe(sessionId);
+  if (described === undefined) throw new BatonError("SESSION_NOT_FOUND");
+  return described;
 }

@@ -14,7 +14,7 @@ import { endOf, remind, type TimedStream } from "../stream-times.ts";
 import { Downlink } from "./downlink.ts";
 import { EchoedOutlet } from "./echoed-outlet.ts";
 import type { Gateway, Link } from "./gateway.ts";
-import { decodeHop, encodeHop, type Hello, type HopUp } from "./hop.ts";
+import { encodeHop, type Hello, type HopUp, readHop } from "./hop.ts";
 import { ReceiveCredits, SendCredits } from "./hop-credits.ts";
 import { withVoucher } from "./hop-principal.ts";
 
@@ -48,6 +48,12 @@ export class CarriedStream implements TimedStream {
   #confirmed = 0n;
   #link: Link | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Of its Welcome, where its client's calls bring it along. */
+  #resumeToken = "";
+  /** Its user's streams count it. */
+  #isCounted = false;
+  /** Its object said a good end, behind which its link closes; what came before is still being written. */
+  #isEnding = false;
   #isOver = false;
 
   constructor(
@@ -70,7 +76,7 @@ export class CarriedStream implements TimedStream {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, limits.tokenSkewMs);
     const isBlind = hello.protocol === "websocket" && !gateway.socketsTell;
-    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now) : undefined;
+    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now, limits.heartbeatMs) : undefined;
     this.#down = new Downlink(
       this.#echoed ?? outlet,
       gateway,
@@ -100,22 +106,29 @@ export class CarriedStream implements TimedStream {
     return this.#isOver;
   }
 
-  /** Takes it to its session's object. */
+  /** Takes it to its session's object. Rejects with `USER_LIMIT`, or where the object cannot be reached. */
   async open(): Promise<void> {
     const { objects, users, now, limits } = this.#gateway;
     const { sessionId, principal } = this.#hello;
-    const link = await objects.open(sessionId, {
-      message: (bytes) => this.#hear(bytes),
-      closed: () => this.#over(new BatonError("LOG_UNAVAILABLE")),
-    });
+    if (this.#isOver) return;
+    const user = users.of(principal.userId, now());
+    user.assertStream();
+    // From here on, since others of this user may come while the object is reached.
+    user.began();
+    this.#isCounted = true;
+    const link = await this.#reach(() =>
+      objects.open(sessionId, {
+        message: (bytes) => this.#hear(bytes),
+        closed: () => this.#linkClosed(),
+      }),
+    );
     if (this.#isOver) return link.close();
     this.#link = link;
-    users.of(principal.userId, now()).began();
     this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     this.#say({ kind: "hello", hello: this.#hello });
   }
 
-  /** Its client said something. */
+  /** Its client said something; so many bytes of it came on this stream. */
   heard(bytes: number): void {
     this.#lastHeardMs = this.#gateway.now();
     this.#blockedMsThen = this.#down.blockedMs;
@@ -123,11 +136,9 @@ export class CarriedStream implements TimedStream {
   }
 
   /**
-   * For how long nothing was heard of a client that sends on this stream. Whoever sends by `Publish` reaches other
-   * gateways: whether they live, the transport has to say.
+   * For how long nothing was heard of its client. Whoever sends by `Publish` may reach other gateways: the object tells.
    */
   silentMs(nowMs: number): number {
-    if (this.carriage === "split") return 0;
     return nowMs - this.#lastHeardMs - (this.#down.blockedMs - this.#blockedMsThen);
   }
 
@@ -170,6 +181,15 @@ export class CarriedStream implements TimedStream {
     this.#over(error);
   }
 
+  async #reach(open: () => Promise<Link>): Promise<Link> {
+    try {
+      return await open();
+    } catch (error) {
+      this.#over(error instanceof BatonError ? error : new BatonError("LOG_UNAVAILABLE"));
+      throw error;
+    }
+  }
+
   async #hand(message: SessionMessage): Promise<void> {
     const body = toBinary(SessionMessageSchema, message);
     this.#say({ kind: "message", message: body });
@@ -204,7 +224,11 @@ export class CarriedStream implements TimedStream {
 
   #hear(bytes: Uint8Array): void {
     if (this.#isOver || this.#assertInTime() !== undefined) return;
-    const hop = decodeHop(bytes);
+    const hop = readHop(bytes);
+    if (hop === "unreadable") {
+      this.end(new BatonError("DRAIN"));
+      return;
+    }
     switch (hop?.kind) {
       case "frames":
         this.#down.frames(hop.frames);
@@ -215,23 +239,40 @@ export class CarriedStream implements TimedStream {
       case "joined": {
         const { sessionId } = this.#hello;
         const { userId } = this.#principal;
-        const { clientId } = hop;
-        this.#down.joined({ sessionId, userId, clientId, key: clientKey(userId, clientId) });
+        const { clientId, resumeToken } = hop;
+        const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
+        this.#down.joined(identity);
+        if (this.carriage === "split" && resumeToken !== "") {
+          this.#resumeToken = resumeToken;
+          this.#gateway.subscribers.add(resumeToken, identity, this);
+        }
         break;
       }
+      case "heard":
+        this.heard(0);
+        break;
       case "renewed":
         this.#principal = hop.principal;
         this.#tokenTimes = tokenTimes(hop.principal, this.#gateway.now(), this.#gateway.limits.tokenSkewMs);
         this.toldExpiring = false;
         break;
       case "end":
-        // What came before a good end is still written.
-        if (hop.error === undefined) void this.#down.flushed().then(() => this.#over(undefined));
+        if (hop.error === undefined) void this.#endWell();
         else this.#over(hop.error);
         break;
       default:
         break;
     }
+  }
+
+  #linkClosed(): void {
+    if (!this.#isEnding) this.#over(new BatonError("LOG_UNAVAILABLE"));
+  }
+
+  async #endWell(): Promise<void> {
+    this.#isEnding = true;
+    await this.#down.flushed();
+    this.#over(undefined);
   }
 
   /** Nothing is taken or delivered after its token is over, to the millisecond. */
@@ -260,11 +301,14 @@ export class CarriedStream implements TimedStream {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#timer);
-    const { users, now, meters } = this.#gateway;
-    if (this.#link !== undefined) {
-      this.#link.close();
+    const { users, now, meters, subscribers } = this.#gateway;
+    subscribers.delete(this.#resumeToken, this);
+    if (this.#isCounted) {
       users.of(this.#hello.principal.userId, now()).ended(now());
       users.sweep(now());
+    }
+    if (this.#link !== undefined) {
+      this.#link.close();
       meters.streamEnds.add(error?.reason ?? "OK");
     }
     this.#upCredits.release();

@@ -1,7 +1,7 @@
+import type { ConnectRouter } from "@connectrpc/connect";
 import { Hono } from "hono";
 import { createTokenVerifier, type TokenVerifier, type TokenVerifierOptions } from "../../auth/verify.ts";
 import { createLocalBus } from "../../durable/bus-local.ts";
-import type { SessionBus } from "../../durable/session-bus.ts";
 import { registerAdmin } from "../admin/service.ts";
 import { assembleRelay } from "../assemble-relay.ts";
 import type { RelayPlatform } from "../context.ts";
@@ -15,7 +15,10 @@ import type { WireBindings } from "../wire/endpoint.ts";
 import { guardOrigins } from "../wire/origins.ts";
 import type { Gateway, SessionObjects } from "./gateway.ts";
 import { handPublish } from "./gateway-publish.ts";
+import { readAtGateway } from "./gateway-reads.ts";
+import { liveObjects } from "./gateway-sessions.ts";
 import { carryConversation, carrySubscription } from "./gateway-streams.ts";
+import { Subscribers } from "./subscribers.ts";
 
 export interface GatewayOptions extends Omit<RelayPlatform, "bus"> {
   readonly objects: SessionObjects;
@@ -41,22 +44,36 @@ export function createGateway(options: GatewayOptions): RelayRoutes {
   const users = new Users(limits);
   /** Resume tokens are the objects' affair. */
   const noSecret = crypto.getRandomValues(new Uint8Array(32));
-  /** Of one call: what it folds of a session, it folds anew. */
+  /** Of one call: what it folds of a session, it folds anew. Nothing of it is anybody else's. */
   const readingRelay = (): Relay => {
-    const platform = { log, bus: objectsBus(options), limits, now, newId, defer };
+    const platform = { log, bus: createLocalBus().member(), limits, now, newId, defer };
     return assembleRelay(platform, { tokens, resumeSecret: noSecret, revocations, traces: undefined, users });
   };
   const { meters } = readingRelay();
-  const gateway: Gateway = { tokens, limits, now, newId, defer, meters, users, revocations, objects, socketsTell };
+  const subscribers = new Subscribers();
+  const gateway: Gateway = {
+    subscribers,
+    tokens,
+    limits,
+    now,
+    newId,
+    defer,
+    meters,
+    users,
+    revocations,
+    objects,
+    socketsTell,
+  };
   const readiness = createReadiness();
   readiness.become("ready");
   const services = {
     collaborate: carryConversation(gateway),
     subscribe: carrySubscription(gateway),
-    readLog: readLog(readingRelay()),
-    getSnapshot: (call: Parameters<ReturnType<typeof getSnapshot>>[0]) => getSnapshot(readingRelay())(call),
+    readLog: readAtGateway(readingRelay, readLog),
+    getSnapshot: readAtGateway(readingRelay, getSnapshot),
     publish: handPublish.bind(undefined, gateway),
-    registerAdmin: (router: Parameters<typeof registerAdmin>[0]) => registerAdmin(router, readingRelay()),
+    registerAdmin: (router: ConnectRouter) =>
+      registerAdmin(router, { tokens, now, log, revocations, live: liveObjects(options) }),
   };
   return new Hono<{ Bindings: WireBindings }>()
     .use(guardOrigins(allowedOrigins))
@@ -84,27 +101,3 @@ function createTimelyVerifier(
     },
   };
 }
-
-/** What an operator's call tells all instances, told to the objects. */
-function objectsBus({ objects, log, background }: Pick<GatewayOptions, "objects" | "log" | "background">): SessionBus {
-  return {
-    ...createLocalBus().member(),
-    announce(message) {
-      if (message.kind !== "disconnect") return;
-      const { sessionId } = message;
-      background(sessionId === "" ? disconnectEverywhere() : objects.disconnect(message));
-      async function disconnectEverywhere(): Promise<void> {
-        if (message.kind !== "disconnect") return;
-        for (let after = ""; ; ) {
-          const page = await log.list("", after, pageSessions);
-          await Promise.all(page.map((listing) => objects.disconnect({ ...message, sessionId: listing.sessionId })));
-          const last = page.at(-1);
-          if (last === undefined || page.length < pageSessions) return;
-          after = last.sessionId;
-        }
-      }
-    },
-  };
-}
-
-const pageSessions = 100;

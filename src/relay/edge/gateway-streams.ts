@@ -74,9 +74,7 @@ async function enter(
     assertSessionId(sessionId);
     assertMayEnter(principal, sessionId);
     const { users, now } = gateway;
-    const user = users.of(principal.userId, now());
-    user.assertRate(now());
-    user.assertStream();
+    users.of(principal.userId, now()).assertRate(now());
     const trace = parseTraceparent(call.headers);
     const hello = {
       sessionId,

@@ -1,5 +1,7 @@
+import type { Revocation } from "../../session/revocation.ts";
 import type { Disconnected } from "../end-streams.ts";
 import type { Relay } from "../relay.ts";
+import type { Subscribers } from "./subscribers.ts";
 
 /** A gateway's end of the link of one stream to its session's object. */
 export interface Link {
@@ -20,8 +22,14 @@ export interface SessionObjects {
   open(sessionId: string, listener: LinkListener): Promise<Link>;
   /** Hands a `Publish` on (`hop-publish.ts`), and brings its encoded response. Rejects with what refused it. */
   publish(sessionId: string, call: Uint8Array): Promise<Uint8Array>;
+  /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
+  describe(sessionId: string): Promise<Uint8Array | undefined>;
+  /** How many streams a session has. */
+  countStreams(sessionId: string): Promise<number>;
   /** Ends streams of a session, and tells how many. */
   disconnect(meant: Disconnected): Promise<number>;
+  /** The same of those whose token this revokes. */
+  endRevoked(sessionId: string, revocation: Revocation): Promise<number>;
 }
 
 /**
@@ -31,6 +39,7 @@ export interface SessionObjects {
 export interface Gateway
   extends Pick<Relay, "tokens" | "limits" | "now" | "newId" | "defer" | "meters" | "users" | "revocations"> {
   readonly objects: SessionObjects;
+  readonly subscribers: Subscribers;
   /** Whether a WebSocket tells when its client is behind. */
   readonly socketsTell: boolean;
 }

@@ -48,20 +48,34 @@ export type HopDown =
   /** Whole frames, as the client takes them. */
   | { readonly kind: "frames"; readonly frames: Uint8Array }
   /** It is in its session, as this client; behind its Welcome. */
-  | { readonly kind: "joined"; readonly clientId: string }
+  | { readonly kind: "joined"; readonly clientId: string; readonly resumeToken: string }
+  /** Its client, who sends by `Publish`, has said something. */
+  | { readonly kind: "heard" }
   /** The token in force is now this one. */
   | { readonly kind: "renewed"; readonly principal: Hello["principal"] }
   /** The stream ends; undefined: well. */
   | { readonly kind: "end"; readonly error: BatonError | undefined }
   | Took;
 
-const kinds = { hello: 1, message: 2, finish: 3, leave: 4, took: 5, frames: 6, renewed: 7, end: 8, joined: 9 } as const;
+const kinds = {
+  hello: 1,
+  message: 2,
+  finish: 3,
+  leave: 4,
+  took: 5,
+  frames: 6,
+  renewed: 7,
+  end: 8,
+  joined: 9,
+  heard: 10,
+} as const;
 
 /** Bytes before the body of a hop message. */
 export const hopHeaderBytes = 2;
 
 const tookSchema = z.object({ bytes: z.number().nonnegative() });
-const joinedSchema = z.object({ clientId: z.string() });
+/** An object whose code is older tells no resume token. */
+const joinedSchema = z.object({ clientId: z.string(), resumeToken: z.string().default("") });
 const overSchema = z.object({ error: errorSchema.optional() });
 const renewedSchema = z.object({ principal: principalSchema });
 
@@ -77,11 +91,12 @@ export function encodeHop(message: HopUp | HopDown): Uint8Array<ArrayBuffer> {
     case "frames":
       return of(kind, message.frames);
     case "finish":
+    case "heard":
       return of(kind, new Uint8Array(0));
     case "took":
       return ofJson(kind, { bytes: message.bytes });
     case "joined":
-      return ofJson(kind, { clientId: message.clientId });
+      return ofJson(kind, { clientId: message.clientId, resumeToken: message.resumeToken });
     case "renewed":
       return ofJson(kind, { principal: hopPrincipal(message.principal) });
     case "leave":
@@ -92,9 +107,10 @@ export function encodeHop(message: HopUp | HopDown): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** Undefined: of another version, or of a kind that is not known here. Throws where it cannot be read. */
+/** Undefined: of a kind that is not known here. Throws where it cannot be read: it is of another version, or damaged. */
 export function decodeHop(bytes: Uint8Array): HopUp | HopDown | undefined {
-  if (bytes[0] !== hopVersion) return undefined;
+  if (bytes[0] !== hopVersion)
+    throw new TypeError(`this is version ${bytes[0]} of the hop; ${hopVersion} is spoken here`);
   const body = bytes.subarray(hopHeaderBytes);
   switch (bytes[1]) {
     case kinds.hello:
@@ -108,7 +124,9 @@ export function decodeHop(bytes: Uint8Array): HopUp | HopDown | undefined {
     case kinds.took:
       return { kind: "took", bytes: tookSchema.parse(parseJson(body)).bytes };
     case kinds.joined:
-      return { kind: "joined", clientId: joinedSchema.parse(parseJson(body)).clientId };
+      return { kind: "joined", ...joinedSchema.parse(parseJson(body)) };
+    case kinds.heard:
+      return { kind: "heard" };
     case kinds.renewed:
       return { kind: "renewed", principal: renewedSchema.parse(parseJson(body)).principal };
     case kinds.leave:
@@ -117,6 +135,35 @@ export function decodeHop(bytes: Uint8Array): HopUp | HopDown | undefined {
       return { kind: "end", error: overSchema.parse(parseJson(body)).error };
     default:
       return undefined;
+  }
+}
+
+/** The same. Unreadable: nothing that comes behind it could be understood either. */
+export function readHop(bytes: Uint8Array): HopUp | HopDown | undefined | "unreadable" {
+  try {
+    return decodeHop(bytes);
+  } catch {
+    return "unreadable";
+  }
+}
+
+/** Whether it is one that a gateway says. */
+export function isUp(hop: HopUp | HopDown): hop is HopUp {
+  switch (hop.kind) {
+    case "hello":
+    case "message":
+    case "finish":
+    case "leave":
+    case "took":
+      return true;
+    case "frames":
+    case "joined":
+    case "heard":
+    case "renewed":
+    case "end":
+      return false;
+    default:
+      return assertNever(hop);
   }
 }
 

@@ -38,11 +38,6 @@ export class HostStream {
     this.#enter(joined);
   }
 
-  /** It said who it is. */
-  get isKnown(): boolean {
-    return this.#outlet !== undefined;
-  }
-
   get joined(): Joined | undefined {
     return this.#joined;
   }
@@ -114,6 +109,7 @@ export class HostStream {
     const first = fromBinary(SessionMessageSchema, base64Decode(hello.first));
     const { signal } = this.#life;
     const call = { outlet, streamId, signal, protocol, trace: hello.trace };
+    let resumeToken = "";
     if (isOriginal(first)) {
       const { joined, receive } = await joinOriginal(relay, call, principal, sessionId);
       this.#joined = joined;
@@ -121,10 +117,13 @@ export class HostStream {
       await receive(first, hello.first.length);
     } else {
       const join = first.payload.case === "join" ? first.payload.value : create(JoinSchema);
-      this.#enter(await joinSession(relay, { ...call, sessionId, join, principal, carriage, dialect: "contract" }));
+      const member = { sessionId, join, principal, carriage, dialect: "contract" } as const;
+      const entered = await joinSession(relay, { ...call, ...member });
+      resumeToken = entered.resumeToken;
+      this.#enter(entered);
     }
     const { clientId } = this.#joined?.participant.identity ?? { clientId: "" };
-    this.#link.send(encodeHop({ kind: "joined", clientId }));
+    this.#link.send(encodeHop({ kind: "joined", clientId, resumeToken }));
   }
 
   #enter(joined: Joined): void {
@@ -133,6 +132,7 @@ export class HostStream {
     const voice = new StreamVoice(participant);
     this.#receive = (message, bytes) => receive(this.#relay, room, voice, message, bytes);
     participant.renewed = (principal) => this.#link.send(encodeHop({ kind: "renewed", principal }));
+    participant.heardOf = () => this.#link.send(encodeHop({ kind: "heard" }));
   }
 
   async #finish(): Promise<void> {

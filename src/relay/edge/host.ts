@@ -1,17 +1,19 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
-import { PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
+import { DescribeSessionResponseSchema, PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
+import type { Revocation } from "../../session/revocation.ts";
 import { clientKey } from "../../session/state.ts";
+import { describeRoom } from "../admin/describe-room.ts";
 import { assembleRelay } from "../assemble-relay.ts";
 import { createParticipant } from "../create-participant.ts";
-import { type Disconnected, disconnect } from "../end-streams.ts";
+import { type Disconnected, disconnect, endRevoked } from "../end-streams.ts";
 import { publishAs } from "../publish.ts";
 import type { Relay } from "../relay.ts";
 import { RevocationFeed } from "../revocation-feed.ts";
 import type { Room } from "../room.ts";
 import { Users } from "../users.ts";
-import { decodeHop, encodeHop, type HopUp } from "./hop.ts";
+import { encodeHop, isUp, readHop } from "./hop.ts";
 import { vouchedTokens } from "./hop-principal.ts";
 import { decodeCall } from "./hop-publish.ts";
 import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
@@ -20,6 +22,12 @@ import type { HostLink, HostPlatform } from "./host-platform.ts";
 import { HostStream } from "./host-stream.ts";
 
 const logger = getLogger(["baton", "object"]);
+
+/** A link whose stream was there before the object left memory. */
+interface Noted {
+  readonly link: HostLink;
+  readonly note: Note;
+}
 
 /** Gateways see to how fast clients send; what has passed them is taken as it comes. */
 const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
@@ -31,7 +39,8 @@ const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
  */
 export class SessionHost {
   readonly #platform: HostPlatform;
-  readonly #relay: Promise<Relay>;
+  /** Undefined: it could not come into memory, and tries again with the next event. */
+  #relay: Promise<Relay> | undefined;
   readonly #streams = new Map<HostLink, HostStream>();
   #room: Room | undefined;
   #shelf = "";
@@ -41,38 +50,36 @@ export class SessionHost {
   /** As the object comes into memory, for the first time or again. */
   constructor(platform: HostPlatform) {
     this.#platform = platform;
-    this.#relay = this.#wake([...platform.links()]);
+    void this.#awake().catch(() => undefined);
   }
 
   /** Something came over a link. Resolves when all that it brings about has been done, or waits for others. */
   async message(link: HostLink, bytes: Uint8Array): Promise<void> {
-    const relay = await this.#relay;
-    const stream = this.#streams.get(link) ?? new HostStream(relay, link);
-    this.#streams.set(link, stream);
+    const relay = await this.#awakeFor(link);
+    if (relay === undefined) return;
     const hop = readHop(bytes);
-    if (hop === undefined && stream.isKnown) return;
-    // It is of another version, which a deploy is about to replace, or to bring.
-    const isHello = hop !== undefined && hop !== "unknown" && hop.kind === "hello";
-    if (hop === undefined || hop === "unknown" || (!stream.isKnown && !isHello && hop.kind !== "leave")) {
+    const stream = this.#streamOf(relay, link, hop);
+    if (stream === undefined || hop === "unreadable") {
+      // It is of another version, which a deploy is about to replace, or to bring.
       refuseLink(link, new BatonError("DRAIN"));
-      return;
+    } else if (hop !== undefined && isUp(hop)) {
+      await stream.hear(hop, bytes.length);
+      await this.#rest(relay, stream, hop.kind === "message" ? "same people" : "other people");
     }
-    await stream.hear(hop, bytes.length);
-    await this.#rest(relay, stream, hop.kind === "message" ? "same people" : "other people");
   }
 
   async closed(link: HostLink): Promise<void> {
-    const relay = await this.#relay;
+    const relay = await this.#awakeFor(link);
     const stream = this.#streams.get(link);
     this.#streams.delete(link);
-    if (stream === undefined) return;
+    if (relay === undefined || stream === undefined) return;
     await stream.gone();
     await this.#rest(relay, undefined, "other people");
   }
 
   /** May come late, or twice. */
   async alarm(): Promise<void> {
-    const relay = await this.#relay;
+    const relay = await this.#awake();
     const nowMs = relay.now();
     const room = this.#present(relay);
     if (room !== undefined) {
@@ -87,7 +94,7 @@ export class SessionHost {
 
   /** A `Publish` (`hop-publish.ts`), and its encoded response. Rejects with a `BatonError`. */
   async publish(call: Uint8Array): Promise<Uint8Array> {
-    const relay = await this.#relay;
+    const relay = await this.#awake();
     const { request, principal, trace } = decodeCall(call);
     try {
       return toBinary(PublishResponseSchema, await publishAs(relay, request, principal, trace && { ...trace }));
@@ -109,15 +116,32 @@ export class SessionHost {
 
   /** Ends streams; tells how many. */
   async disconnect(meant: Disconnected): Promise<number> {
-    const relay = await this.#relay;
+    const relay = await this.#awake();
     const streams = disconnect(relay, meant);
     await this.#rest(relay, undefined, "other people");
     return streams;
   }
 
+  /** Ends the streams whose token this revokes; tells how many. */
+  async endRevoked(revocation: Revocation): Promise<number> {
+    const relay = await this.#awake();
+    relay.revocations.known.add(revocation);
+    const streams = endRevoked(relay);
+    await this.#rest(relay, undefined, "other people");
+    return streams;
+  }
+
+  /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
+  async describe(sessionId: string): Promise<Uint8Array | undefined> {
+    const relay = await this.#awake();
+    const described = await describeRoom(relay, sessionId);
+    await this.#rest(relay, undefined, "same people");
+    return described && toBinary(DescribeSessionResponseSchema, described);
+  }
+
   /** The session's history is over: it was deleted. */
   async endEpoch(sessionId: string, epoch: string): Promise<void> {
-    (await this.#relay).rooms.endEpoch(sessionId, epoch);
+    (await this.#awake()).rooms.endEpoch(sessionId, epoch);
   }
 
   /** How many streams there are. */
@@ -129,6 +153,37 @@ export class SessionHost {
     const [room] = relay.rooms.all;
     if (room !== undefined) this.#room = room;
     return this.#room?.ended === undefined ? this.#room : undefined;
+  }
+
+  /** Known from its first message on, the hello: what comes right behind that waits for its turn. */
+  #streamOf(relay: Relay, link: HostLink, hop: ReturnType<typeof readHop>): HostStream | undefined {
+    const known = this.#streams.get(link);
+    if (known !== undefined || typeof hop !== "object" || hop.kind !== "hello") return known;
+    const stream = new HostStream(relay, link);
+    this.#streams.set(link, stream);
+    return stream;
+  }
+
+  async #awake(): Promise<Relay> {
+    this.#relay ??= this.#wake([...this.#platform.links()]);
+    const relay = this.#relay;
+    try {
+      return await relay;
+    } catch (error) {
+      if (this.#relay === relay) this.#relay = undefined;
+      throw error;
+    }
+  }
+
+  /** Undefined: it cannot come into memory now, and the link is told why. */
+  async #awakeFor(link: HostLink): Promise<Relay | undefined> {
+    try {
+      return await this.#awake();
+    } catch (error) {
+      logger.error("a session cannot come into memory", { error: error instanceof Error ? error.name : "unknown" });
+      refuseLink(link, knownError(error));
+      return undefined;
+    }
   }
 
   async #wake(links: readonly HostLink[]): Promise<Relay> {
@@ -148,17 +203,28 @@ export class SessionHost {
     const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId;
     this.#sessionId = sessionId;
     if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0)) return relay;
-    const room = await relay.rooms.open(sessionId);
+    const room = await this.#openRoom(relay, sessionId, noted);
+    if (room === undefined) return relay;
     this.#room = room;
     for (const entry of kept?.away ?? []) room.roster.restore(entry);
     // Readers may have been told of an epoch that no log has yet.
     const [first] = noted;
     if (!room.pipeline.isKept && first !== undefined) room.state.epoch = first.note.epoch;
-    for (const { link, note } of noted) this.#resume(relay, room, link, note);
+    for (const one of noted) this.#resume(relay, room, one);
     return relay;
   }
 
-  #resume(relay: Relay, room: Room, link: HostLink, note: Note): void {
+  /** Undefined: its log does not give it, and those who were in it are told so. */
+  async #openRoom(relay: Relay, sessionId: string, noted: readonly Noted[]): Promise<Room | undefined> {
+    try {
+      return await relay.rooms.open(sessionId);
+    } catch (error) {
+      for (const { link } of noted) refuseLink(link, knownError(error));
+      return undefined;
+    }
+  }
+
+  #resume(relay: Relay, room: Room, { link, note }: Noted): void {
     const isOther = note.epoch !== room.state.epoch;
     // What a client of the original contract was shown, nobody noted.
     if (isOther || note.dialect === "original") {
@@ -197,7 +263,7 @@ export class SessionHost {
       return;
     }
     room.prune(relay.now());
-    if (who === "other people") this.#shelve(room);
+    if (who === "other people") this.#shelve(room, relay);
     if (room.participants.size === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
@@ -220,9 +286,19 @@ export class SessionHost {
     rooms.endEpoch(sessionId, epoch);
   }
 
-  /** Who is still shown although their streams are gone. */
-  #shelve({ roster, sessionId }: Room): void {
-    const away = [...roster.entries].filter(({ stay }) => stay.kind === "away");
+  /**
+   * Who is still shown although their streams are gone. Clients are as many as anybody names: of the first of too many it is
+   * told that they have left.
+   */
+  #shelve(room: Room, { limits }: Relay): void {
+    const { roster, sessionId } = room;
+    const gone = [...roster.entries].flatMap((entry) =>
+      entry.stay.kind === "away" ? [{ entry, stay: entry.stay }] : [],
+    );
+    gone.sort((a, b) => a.stay.leavesAtMs - b.stay.leavesAtMs);
+    const tooMany = gone.splice(0, Math.max(0, gone.length - limits.writers));
+    for (const { entry } of tooMany) room.tell(roster.left(clientKey(entry.userId, entry.clientId)));
+    const away = gone.map(({ entry }) => entry);
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;
     this.#shelf = shelf;
@@ -230,25 +306,10 @@ export class SessionHost {
   }
 }
 
+const knownError = (error: unknown) =>
+  error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error });
+
 function refuseLink(link: HostLink, error: BatonError): void {
   link.send(encodeHop({ kind: "end", error }));
   link.close();
-}
-
-/** Undefined: to be ignored; unknown: nothing of what follows could be understood. */
-function readHop(bytes: Uint8Array): HopUp | "unknown" | undefined {
-  try {
-    const hop = decodeHop(bytes);
-    switch (hop?.kind) {
-      case "frames":
-      case "joined":
-      case "renewed":
-      case "end":
-        return undefined;
-      default:
-        return hop;
-    }
-  } catch {
-    return "unknown";
-  }
 }

@@ -4,6 +4,12 @@ import { largestSocketMessageBytes, type ServerSocket } from "./socket.ts";
 /** From so many bytes on a socket is held back until all is taken: as much as a TCP connection brings at once. */
 const pauseBytes = 64 * 1024;
 
+/**
+ * What may wait at least on a socket that cannot be held back. A client that sends too much at once is refused message by
+ * message, and its stream lives: so what is on its way before it can know has to have room, whatever it may have unacked.
+ */
+export const leastWaitingBytes = 2 * 1024 * 1024;
+
 /** What a message costs beside its bytes. */
 const messageOverheadBytes = 64;
 

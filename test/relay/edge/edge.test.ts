@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { ConnectError } from "@connectrpc/connect";
 import {
+  FaultSchema,
   PresenceUpdate_Status as Status,
   TokenStatus_State as TokenState,
 } from "../../../src/gen/codereview/v1/codereview_pb.ts";
@@ -225,33 +227,6 @@ describe("tokens at a gateway", () => {
     alice.cut();
   });
 
-  test("EG9 a newer JWT on a Publish is the one in force for the Subscribe stream, also at its gateway", async () => {
-    const token = (ttlSeconds: number) => edge().token({ sub: "split", sessions: ["renew"], ttlSeconds });
-    const bearer = async (ttlSeconds: number) => ({ headers: { authorization: `Bearer ${await token(ttlSeconds)}` } });
-    const client = edge().client();
-    const abort = new AbortController();
-    const got: TokenState[] = [];
-    const first = await bearer(60);
-    const ended = (async () => {
-      for await (const { payload } of client.subscribe({ sessionId: "renew" }, { ...first, signal: abort.signal })) {
-        if (payload.case === "welcome") {
-          edge().advance(2_000);
-          const { resumeToken } = payload.value;
-          await client.publish({ sessionId: "renew", resumeToken, messages: [] }, await bearer(400));
-        }
-        if (payload.case === "tokenStatus") got.push(payload.value.state);
-        if (payload.case === "tokenStatus" && payload.value.state === TokenState.ACCEPTED) {
-          edge().advance(120_000);
-          await pause(200);
-        }
-        if (payload.case === "heartbeat" && got.length > 0) return "lives";
-      }
-      return "ended";
-    })();
-    assert.equal(await ended, "lives");
-    abort.abort();
-  });
-
   test("EG10 a revoked token ends its streams within seconds", async () => {
     const alice = await edge().join({
       session: "revoked",
@@ -357,6 +332,34 @@ describe("tokens at a gateway", () => {
     assert.equal((await alice.ended).fault?.reason, "CLIENT_SILENT");
   });
 
+  test("EG42 a split client that says nothing by Publish for ten heartbeats is sent away, and one that does stays", async () => {
+    const client = edge().client();
+    const headers = { authorization: `Bearer ${await edge().token({ sub: "split", sessions: ["calls"] })}` };
+    let calls = 0;
+    await assert.rejects(
+      async () => {
+        let resumeToken = "";
+        for await (const { payload } of client.subscribe({ sessionId: "calls" }, { headers })) {
+          if (payload.case === "welcome") resumeToken = payload.value.resumeToken;
+          if (payload.case !== "welcome" && payload.case !== "heartbeat") continue;
+          // Each time more than half of what it may be silent.
+          if (resumeToken !== "" && calls < 4) {
+            calls += 1;
+            edge().advance(2_500);
+            await client.publish({ sessionId: "calls", resumeToken, messages: [] }, { headers });
+          } else if (resumeToken !== "") {
+            edge().advance(4_100);
+          }
+        }
+      },
+      (error: unknown) => {
+        const [fault] = ConnectError.from(error).findDetails(FaultSchema);
+        return fault?.reason === "CLIENT_SILENT";
+      },
+    );
+    assert.equal(calls, 4);
+  });
+
   test("EG12 who sends too fast is refused before the object hears of it", async () => {
     const alice = await edge().join({ session: "fast" });
     await alice.take("welcome");
@@ -369,6 +372,34 @@ describe("tokens at a gateway", () => {
 describe("a token's end at a gateway", () => {
   // Nobody is silent for as long as a token lives.
   const edge = useEdge({ limits: { heartbeatMs: 600_000 } });
+
+  test("EG9 a newer JWT on a Publish is the one in force for the Subscribe stream, also at its gateway", async () => {
+    const token = (ttlSeconds: number) => edge().token({ sub: "split", sessions: ["renew"], ttlSeconds });
+    const bearer = async (ttlSeconds: number) => ({ headers: { authorization: `Bearer ${await token(ttlSeconds)}` } });
+    const client = edge().client();
+    const abort = new AbortController();
+    let resume = "";
+    const first = await bearer(60);
+    const ended = (async () => {
+      for await (const { payload } of client.subscribe({ sessionId: "renew" }, { ...first, signal: abort.signal })) {
+        if (payload.case === "welcome") {
+          edge().advance(2_000);
+          resume = payload.value.resumeToken;
+          await client.publish({ sessionId: "renew", resumeToken: resume, messages: [] }, await bearer(400));
+        }
+        if (payload.case === "tokenStatus" && payload.value.state === TokenState.ACCEPTED) {
+          edge().advance(120_000);
+          await pause(200);
+          const messages = [{ clientSeq: 1n, payload: custom }];
+          await client.publish({ sessionId: "renew", resumeToken: resume, messages }, await bearer(400));
+        }
+        if (payload.case === "ack") return "lives";
+      }
+      return "ended";
+    })();
+    assert.equal(await ended, "lives");
+    abort.abort();
+  });
 
   test("EG9 each token's coming end is told", async () => {
     const token = () => edge().token({ sessions: ["expiring"], ttlSeconds: 100 });

@@ -18,6 +18,12 @@ export interface EdgeSetup {
   readonly limits?: Partial<Limits>;
   /** Whether an object that may leave memory does so before the next event; default: always. */
   readonly evicts?: () => boolean;
+  /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
+  readonly wakes?: () => Promise<void>;
+  /** Awaited before a gateway has its link to an object; where it rejects, the object cannot be reached. */
+  readonly reaches?: () => Promise<void>;
+  /** What stands before the log. */
+  readonly log?: (log: SessionLog) => SessionLog;
   /** Whether the runtime tells when the client of a WebSocket is behind; default: it does. */
   readonly socketsTell?: boolean;
 }
@@ -38,9 +44,10 @@ export async function startEdge(setup: EdgeSetup = {}) {
   let clockMs = 0;
   const now = () => Date.now() + clockMs;
   const limits = { ...defaultLimits, ...setup.limits };
-  const log: SessionLog = createMemoryLog(now);
+  const log = (setup.log ?? ((one) => one))(createMemoryLog(now));
   const newId = () => crypto.randomUUID().slice(0, 13);
-  const objects = new Objects({ log, limits, now, newId, evicts: setup.evicts ?? (() => true) });
+  const { evicts = () => true, wakes = async () => undefined, reaches = async () => undefined } = setup;
+  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches });
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   const background = new Set<Promise<unknown>>();

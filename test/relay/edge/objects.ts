@@ -4,6 +4,7 @@ import type { Link, LinkListener, SessionObjects } from "../../../src/relay/edge
 import { SessionHost } from "../../../src/relay/edge/host.ts";
 import type { HostLink, HostPlatform } from "../../../src/relay/edge/host-platform.ts";
 import type { Limits } from "../../../src/session/limits.ts";
+import type { Revocation } from "../../../src/session/revocation.ts";
 
 export interface ObjectsOptions {
   readonly log: SessionLog;
@@ -12,7 +13,16 @@ export interface ObjectsOptions {
   readonly newId: () => string;
   /** Whether an object that may leave memory does so before the next event. */
   readonly evicts: () => boolean;
+  /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
+  readonly wakes: () => Promise<void>;
+  /** Awaited before a link is there; where it rejects, the object cannot be reached. */
+  readonly reaches: () => Promise<void>;
 }
+
+/** What a real link keeps at most, as UTF-16. */
+const maxNoteBytes = 16 * 1024;
+/** What a real object's storage takes in one value, as UTF-16. */
+const maxShelfBytes = 2 * 1024 * 1024;
 
 /** Sessions' objects in this process: what they keep outlives them, and they leave memory between any two events. */
 export class Objects implements SessionObjects {
@@ -35,6 +45,7 @@ export class Objects implements SessionObjects {
   }
 
   async open(sessionId: string, listener: LinkListener): Promise<Link> {
+    await this.#options.reaches();
     return this.object(sessionId).accept(listener);
   }
 
@@ -44,6 +55,18 @@ export class Objects implements SessionObjects {
 
   async disconnect(meant: { sessionId: string; userId: string; clientId: string }): Promise<number> {
     return await this.object(meant.sessionId).event((host) => host.disconnect(meant));
+  }
+
+  async describe(sessionId: string): Promise<Uint8Array | undefined> {
+    return await this.object(sessionId).event((host) => host.describe(sessionId));
+  }
+
+  async countStreams(sessionId: string): Promise<number> {
+    return this.object(sessionId).streams;
+  }
+
+  async endRevoked(sessionId: string, revocation: Revocation): Promise<number> {
+    return await this.object(sessionId).event((host) => host.endRevoked(revocation));
   }
 
   /** Has the alarms rung that are due. */
@@ -75,6 +98,10 @@ class LocalObject {
 
   get isInMemory(): boolean {
     return this.#host !== undefined;
+  }
+
+  get streams(): number {
+    return this.#links.size;
   }
 
   get mayLeave(): boolean {
@@ -132,7 +159,7 @@ class LocalObject {
   }
 
   #platform(): HostPlatform {
-    const { log, limits, now, newId } = this.#options;
+    const { log, limits, now, newId, wakes } = this.#options;
     const life = this.#life;
     const ofTheLiving = <A extends unknown[]>(name: string, run: (...args: A) => void) => {
       return (...args: A) => {
@@ -148,10 +175,14 @@ class LocalObject {
       now,
       newId,
       defer: (run) => void setTimeout(run, 0),
-      resumeSecret: () => log.secret("resume", crypto.getRandomValues(new Uint8Array(32))),
+      async resumeSecret() {
+        await wakes();
+        return await log.secret("resume", crypto.getRandomValues(new Uint8Array(32)));
+      },
       links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
       readShelf: async () => this.#shelf,
       writeShelf: ofTheLiving("writeShelf", (text: string) => {
+        if (2 * text.length > maxShelfBytes) throw new RangeError(`a shelf of ${text.length} characters`);
         this.#shelf = text;
       }),
       setAlarm: ofTheLiving("setAlarm", (atMs: number) => {
@@ -217,6 +248,7 @@ class LocalLink implements Link {
       }),
       close: ofTheLiving("close", () => this.close()),
       note: ofTheLiving("note", (value: string) => {
+        if (2 * value.length > maxNoteBytes) throw new RangeError(`a note of ${value.length} characters`);
         this.#note = value;
       }),
       get noted() {
