@@ -219,7 +219,6 @@ async function storedState(relay: Relay, room: Room, plan: JoinPlan): Promise<Se
     room.fail(new BatonError("EPOCH_CHANGED"));
     return "moved";
   }
-  room.learnFirst(kept.first);
   if (kept.first - 1 > plan.storedSnapshotSeq) return "moved";
   if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
   return { ...openSnapshot(sessionId, stored), epoch };
