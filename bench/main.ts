@@ -11,7 +11,7 @@ import * as fanout from "./fanout.ts";
 import * as idle from "./idle.ts";
 import { titleOf } from "./installed.ts";
 import * as latency from "./latency.ts";
-import * as redis from "./redis.ts";
+import * as redis from "./redis/main.ts";
 import * as resume from "./resume.ts";
 import { type BenchOptions, formatTable, logKinds, type Part, type Row, ratio } from "./row.ts";
 
@@ -22,7 +22,7 @@ const parts: readonly Part[] = [
   { name: "idle", summary: "memory for each quiet stream", rows: idle.rows },
   { name: "resume", summary: "coming back after 100,000 records, and joining them", rows: resume.rows },
   { name: "append", summary: "records a second into the SQLite log", rows: append.rows },
-  { name: "redis", summary: "records a second into the log on a Redis of this machine", rows: redis.rows },
+  { name: "redis", summary: "one instance, and several, on a Redis of this machine", rows: redis.rows },
   { name: "core", summary: "edits a second on one file, admission to the log", rows: core.rows },
 ];
 
@@ -35,7 +35,7 @@ ${parts.map(({ name, summary }) => `  ${name.padEnd(20)}${summary}`).join("\n")}
   --runtime NAME      bun, node, deno or all, which is the default
   --log KIND          memory, sqlite or all, which is the default
   --runs N            runs of each server, in turn; 5
-  --only TEXT         fanout: of its loads those with TEXT in their name
+  --only TEXT         fanout, redis: of its loads those with TEXT in their name
   --json FILE         writes the table as JSON too, with the machine
   --traces DIR        core: real editing histories, *.json.gz of "editing-traces"; without it, made-up typing
   --folder DIR        SQLite on the disk to be measured; without it, the system's folder for temporary files

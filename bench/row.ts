@@ -32,7 +32,7 @@ export interface BenchOptions {
   readonly logs: readonly LogKind[];
   /** Of each server, in turn; the median of them is the figure. */
   readonly runs: number;
-  /** fanout: of its loads those with this in their name; undefined: all. */
+  /** fanout, redis: of its loads those with this in their name; undefined: all. */
   readonly only?: string | undefined;
   /** Folder with real editing histories; undefined: made-up typing. */
   readonly traces?: string | undefined;

@@ -16,6 +16,7 @@ import {
 import { createLiveBench, freePort, type LiveRelay } from "./cli/live.ts";
 import { createBench, repository } from "./cli/run-baton.ts";
 import { callOnce, callStream, listServices, reflectedClient, withToken } from "./relay/grpc/grpc-js.ts";
+import { describeWithRedis, startRedis } from "./support/redis-server.ts";
 import { splitFrames } from "./wire/raw.ts";
 
 const live = createLiveBench();
@@ -340,5 +341,25 @@ describe("examples/token-backend", () => {
     assert.equal((await ask("/refresh", { refreshToken })).status, 401);
     assert.equal((await ask("/refresh", {})).status, 401);
     assert.equal((await ask("/login", { user: "" })).status, 400);
+  });
+});
+
+describeWithRedis("examples/instances", () => {
+  test("EX9 what is said to the one relay is in the other's log", async () => {
+    const redis = await startRedis();
+    try {
+      const ports = { FIRST_PORT: String(await freePort()), SECOND_PORT: String(await freePort()) };
+      const run = bench.run("sh", [example("instances/two-instances.sh"), "demo", "hello"], {
+        env: { REDIS_URL: redis.url, BATON_DATA_DIR: bench.folder(), ...ports },
+        ownGroup: true,
+      });
+      assert.deepEqual(await run.exit, { code: 0, signal: null }, run.stderr);
+      const record = fromJsonString(SessionMessageSchema, run.stdout);
+      assert.equal(textOf(record), "hello");
+      assert.equal(record.userId, "alice");
+      assert.equal(run.logs.filter(({ message }) => message === "stopped").length, 2);
+    } finally {
+      await redis.dispose();
+    }
   });
 });

@@ -7,7 +7,7 @@ import type { MeasuredProcess } from "../../src/cli/bench/measured-process.ts";
 import { median } from "../../src/cli/bench/statistics.ts";
 import type { RuntimeName } from "../../src/runtime/this-runtime.ts";
 import { withRelay } from "../contestants.ts";
-import { readMetrics } from "./metrics.ts";
+import { readMetrics } from "../metrics.ts";
 
 export interface Crowd {
   readonly streams: number;

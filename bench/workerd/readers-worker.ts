@@ -10,7 +10,8 @@ export { DirectoryObject };
 /** The sockets of an object, and which objects are below it. */
 function look({ storage }: DurableObjectState, sockets: number) {
   const kept = storage.kv.get<string>("tree");
-  return { sockets, below: kept === undefined ? [] : decodeKept(kept).followers.map(({ name }) => name) };
+  const followers = (kept === undefined ? undefined : decodeKept(kept))?.followers ?? [];
+  return { sockets, below: followers.map(({ name }) => name) };
 }
 
 export class CountedSession extends SessionObject {

@@ -112,6 +112,7 @@ async function runPath(sent: readonly LoggedPayload[]): Promise<string> {
   };
   const pipeline = new Pipeline(context, emptyState("bench", epoch), true, {
     published: () => undefined,
+    instanceOf: () => "",
     superseded: () => fail("superseded"),
     contended: () => fail("contended"),
     tailLost: () => fail("tail lost"),

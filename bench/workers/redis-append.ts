@@ -4,6 +4,7 @@ import { appendSessions, measureAppends } from "../../src/cli/bench/measure-appe
 import { createRedisLog } from "../../src/durable/log-redis.ts";
 import { connectRedisTcp } from "../../src/durable/redis-tcp.ts";
 import { startRedis } from "../../test/support/redis-server.ts";
+import { bareFrame, bareScript } from "../redis/bare-script.ts";
 import { inTurn, print } from "./worker.ts";
 
 const [rounds] = process.argv.slice(2);
@@ -29,29 +30,17 @@ const port =
       return result;
     });
 
-/** What one would write: compare the head, keep the frame, raise the head. */
-const bareScript = {
-  name: "bare",
-  lua: `
-if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
-redis.call('XADD', KEYS[2], '*', 'f', ARGV[2])
-redis.call('SET', KEYS[1], ARGV[1] + 1)
-return 1
-`,
-};
-
 const bare =
   (appendfsync: string, appends: number): Way =>
   () =>
     withRedis(appendfsync, async (url) => {
       const connection = await connectRedisTcp({ url });
-      const frame = Buffer.alloc(100, 7).toString("base64");
       const startMs = performance.now();
       await Promise.all(
         Array.from({ length: appendSessions }, async (_, session) => {
           for (let head = 0; head < appends; head++) {
-            const done = await connection.run(bareScript, [`h${session}`, `r${session}`], [String(head), frame]);
-            if (done !== 1) throw new Error("the head is another");
+            const done = await connection.run(bareScript, [`h${session}`, `r${session}`], [String(head), bareFrame]);
+            if (done !== -1) throw new Error("the head is another");
           }
         }),
       );

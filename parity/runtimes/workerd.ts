@@ -7,7 +7,6 @@ const entry = fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.u
 /** The worker as it is deployed, in workerd itself, with objects on disk. */
 export const workerd: Runtime = {
   name: "workerd",
-  isOnlyNamed: true,
   lacks: { gRPC: "a response of a Worker carries no trailers, in which native gRPC ends" },
   lacksRows: { drain: "nothing asks a Worker to stop: a deploy closes its streams without a word, as `kill` does" },
   async start(secret, environment) {

@@ -16,7 +16,7 @@ export type FetchedText =
   /** `why` is for the operator; it repeats nothing of the answer. */
   | { readonly kind: "failed"; readonly why: string };
 
-const defaultTimeoutMs = 5_000;
+export const defaultTimeoutMs = 5_000;
 /** Sets of large issuers have some 10 KiB, certificates included. */
 const maxBytes = 64 * 1024;
 

@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { assertNever, BatonError } from "../session/reasons.ts";
-import { fetchJwks, type JwksLocation } from "./jwks-fetch.ts";
+import { defaultTimeoutMs, fetchJwks, type JwksLocation } from "./jwks-fetch.ts";
 import { importPublishedSet } from "./key-jwk.ts";
 import { createKeySet, type KeySource, publicKeyAlgorithms, type VerificationKey } from "./keys.ts";
 
@@ -15,6 +15,9 @@ const cooldownWithoutKeysMs = 5_000;
 /** How long keys are used that cannot be asked for anew: an issuer that is down over a night sends nobody away. */
 const maxAgeMs = 24 * 60 * 60_000;
 
+/** How much longer than its request an attempt may take, to the end of what is done with the answer. */
+const attemptSlackMs = 1_000;
+
 /** An issuer's keys, by the URL of its JWK set (RFC 7517 section 5). They are first asked for when it is first tended. */
 export function createJwks(location: JwksLocation): KeySource {
   return new Jwks(location);
@@ -25,6 +28,13 @@ interface Held {
   readonly text: string;
   readonly set: KeySource;
   readonly fetchedAtMs: number;
+}
+
+interface Attempt {
+  /** Resolves when it is over; never, where the call that made it was cut off. */
+  readonly over: Promise<void>;
+  /** Of the monotonic clock. */
+  readonly lostAtMs: number;
 }
 
 type Condition = "untried" | "current" | "stale" | "absent";
@@ -38,7 +48,7 @@ class Jwks implements KeySource {
   readonly #location: JwksLocation;
   #held: Held | undefined;
   #attemptedAtMs: number | undefined;
-  #attempt: Promise<void> | undefined;
+  #attempt: Attempt | undefined;
   #condition: Condition = "untried";
 
   constructor(location: JwksLocation) {
@@ -49,7 +59,9 @@ class Jwks implements KeySource {
     const known = await this.#lookUp(algorithm, kid, nowMs);
     if (known.length > 0) return known;
     // The issuer may have a new key. Whoever asks for one at the same time waits for the same answer.
-    await (this.#attempt ?? (this.#waitMs(nowMs) === 0 ? this.#try(nowMs) : undefined));
+    const attempt = this.#underWay;
+    if (attempt !== undefined) await this.#join(attempt);
+    else if (this.#waitMs(nowMs) === 0) await this.#try(nowMs);
     const found = await this.#lookUp(algorithm, kid, nowMs);
     if (found.length > 0 || this.#condition === "current") return found;
     throw new BatonError("KEYS_UNAVAILABLE", undefined, { retryAfterMs: this.#waitMs(nowMs) });
@@ -62,7 +74,7 @@ class Jwks implements KeySource {
   async tend(nowMs: number): Promise<void> {
     const ageMs = this.#ageMs(nowMs);
     const isFresh = ageMs >= 0 && ageMs < refreshMs;
-    if (isFresh || this.#attempt !== undefined || this.#waitMs(nowMs) > 0) return;
+    if (isFresh || this.#underWay !== undefined || this.#waitMs(nowMs) > 0) return;
     await this.#try(nowMs);
   }
 
@@ -83,13 +95,31 @@ class Jwks implements KeySource {
     return Math.max(0, (this.#ageMs(nowMs) < maxAgeMs ? cooldownMs : cooldownWithoutKeysMs) - sinceMs);
   }
 
+  /** One that takes longer than it can is none: on Workers, what a call began is over with the call. */
+  get #underWay(): Attempt | undefined {
+    const attempt = this.#attempt;
+    return attempt !== undefined && performance.now() < attempt.lostAtMs ? attempt : undefined;
+  }
+
   /** Never rejects. */
-  #try(nowMs: number): Promise<void> {
+  async #try(nowMs: number): Promise<void> {
     this.#attemptedAtMs = nowMs;
-    this.#attempt = this.#fetch(nowMs).finally(() => {
-      this.#attempt = undefined;
+    const { timeoutMs = defaultTimeoutMs } = this.#location;
+    const attempt = { over: this.#fetch(nowMs), lostAtMs: performance.now() + timeoutMs + attemptSlackMs };
+    this.#attempt = attempt;
+    await attempt.over;
+    if (this.#attempt === attempt) this.#attempt = undefined;
+  }
+
+  /** By a timer of its own: whoever waits may be another call than the one that asks. An attempt that was lost is over then. */
+  async #join(attempt: Attempt): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const lost = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, attempt.lostAtMs - performance.now());
     });
-    return this.#attempt;
+    await Promise.race([attempt.over, lost]);
+    clearTimeout(timer);
+    if (this.#attempt === attempt) this.#attempt = undefined;
   }
 
   async #fetch(nowMs: number): Promise<void> {

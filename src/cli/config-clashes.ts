@@ -1,9 +1,9 @@
+import type { ConfigFault } from "../runtime/config-faults.ts";
 import { isOnDeploy } from "../runtime/deno-version.ts";
 import { findLimitFaults, limitVariable } from "../runtime/limit-settings.ts";
 import { isLoopback } from "../runtime/loopback.ts";
 import { runtimeName, runtimeTitle } from "../runtime/this-runtime.ts";
 import { isOneFile } from "../runtime/version.ts";
-import type { ConfigFault } from "./config-faults.ts";
 import type { Settings } from "./config-schema.ts";
 import { storeVariables } from "./log-settings.ts";
 import { findCertificateFault, fits } from "./tls-settings.ts";

@@ -1,41 +1,26 @@
 import { z } from "zod";
-import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
+import { limitNames, limitSchema, limitVariable, wholeNumber } from "../runtime/limit-settings.ts";
+import { logLevelSchema } from "../runtime/log-levels.ts";
 import { originsSchema } from "../runtime/origins.ts";
 import { runtimeNames } from "../runtime/this-runtime.ts";
+import { claimTextSchema, secretSchema } from "../runtime/token-settings.ts";
 import { defaultLimits } from "../session/limits.ts";
 import { defaultDataDir } from "./data-folder.ts";
 import { isHost } from "./hosts.ts";
-import { jwksUrlSchema, jwtSecretSchema, publicKeySchema, secretSchema } from "./key-settings.ts";
+import { jwksUrlSchema, jwtSecretSchema, publicKeySchema } from "./key-settings.ts";
 import { redisPrefixSchema, storeSchema } from "./log-settings.ts";
 import { certificateSchema, tlsKeySchema } from "./tls-settings.ts";
 
 export const logEngines = ["sqlite", "memory", "redis", "upstash"] as const;
-export const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"] as const;
 
 const controlCharacter = /\p{Cc}/u;
-
-const wholeNumber = (error: string) =>
-  z
-    .string()
-    .regex(/^(0|[1-9][0-9]{0,15})$/, { error, abort: true })
-    .transform(Number);
 
 const portSchema = (error: string) => wholeNumber(error).refine((port) => port <= 65_535, { error });
 
 const portError = "must be a whole number from 0 (any free port) to 65535; leave it out for 8080";
 const grpcPortError = "must be off, or a whole number from 0 (any free port) to 65535; leave it out for 8081";
 
-const limitError = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in digits alone; leave it out for the default`;
-
-const limitsSchema = z.partialRecord(
-  z.enum(limitNames),
-  wholeNumber(limitError).refine((value) => value >= 1 && Number.isSafeInteger(value), { error: limitError }),
-);
-
-const claimText = (what: string) =>
-  z.string().refine((text) => text.length <= 256 && !controlCharacter.test(text), {
-    error: `must be ${what} of at most 256 characters, none of them a control character`,
-  });
+const limitsSchema = z.partialRecord(z.enum(limitNames), limitSchema);
 
 /**
  * The whole configuration, from texts. Every variable has the name that it has in the environment; limits stand under
@@ -64,8 +49,8 @@ export const configSchema = z.strictObject({
   BATON_JWT_SECRET: jwtSecretSchema.optional(),
   BATON_JWT_PUBLIC_KEY: publicKeySchema.optional(),
   BATON_JWKS_URL: jwksUrlSchema.optional(),
-  BATON_JWT_ISSUER: claimText("the claim iss").optional(),
-  BATON_JWT_AUDIENCE: claimText("the claim aud").optional(),
+  BATON_JWT_ISSUER: claimTextSchema("the claim iss").optional(),
+  BATON_JWT_AUDIENCE: claimTextSchema("the claim aud").optional(),
   BATON_ALLOWED_ORIGINS: originsSchema.default([]),
   BATON_RESUME_SECRET: secretSchema.optional(),
   BATON_METRICS_TOKEN: z
@@ -76,9 +61,7 @@ export const configSchema = z.strictObject({
     .optional(),
   /** The launcher heeds it, before anything of this is read. */
   BATON_RUNTIME: z.enum(runtimeNames, { error: "must be bun, node or deno; leave it out for bun" }).optional(),
-  BATON_LOG_LEVEL: z
-    .enum(logLevels, { error: `must be one of ${logLevels.join(", ")}; leave it out for info` })
-    .default("info"),
+  BATON_LOG_LEVEL: logLevelSchema,
   limits: limitsSchema.default({}).transform((limits) => ({ ...defaultLimits, ...limits })),
 });
 

@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
+import { type ConfigFault, describeFaults, findUnknown } from "../runtime/config-faults.ts";
 import { limitNames, limitVariable } from "../runtime/limit-settings.ts";
 import type { LogChoice } from "../runtime/open-log.ts";
 import type { TlsIdentity } from "../runtime/server.ts";
 import type { Limits } from "../session/limits.ts";
 import { findClashes } from "./config-clashes.ts";
-import { type ConfigFault, describeFaults, findUnknown } from "./config-faults.ts";
 import { configSchema, logEngines, type Settings, variableNames } from "./config-schema.ts";
 import { ConfigurationError } from "./configuration-error.ts";
 import type { KeySetting } from "./key-settings.ts";
@@ -67,7 +67,12 @@ export async function readConfig(environment: Environment, flags: ConfigFlags = 
   const sound = new Map([...given].filter(([name]) => !faulty.has(name)));
   const settings = parsed.data ?? (await configSchema.parseAsync(toInput(sound)));
   faults.push(...findClashes(settings, { given: new Set(texts.keys()), faulty }));
-  faults.push(...findUnknown([...texts.keys()].filter((name) => !empty.includes(name))));
+  faults.push(
+    ...findUnknown(
+      [...texts.keys()].filter((name) => !empty.includes(name)),
+      variableNames,
+    ),
+  );
   if (faults.length === 0) return { kind: "config", config: toConfig(settings) };
   return {
     kind: "faults",

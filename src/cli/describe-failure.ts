@@ -1,10 +1,10 @@
+import { describeError } from "../runtime/log-values.ts";
+import { redact } from "../runtime/redact.ts";
 import { StartError } from "../runtime/start-error.ts";
 import { BatonError } from "../session/reasons.ts";
 import { ConfigurationError } from "./configuration-error.ts";
 import { errorCode } from "./data-folder.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { describeError } from "./log-values.ts";
-import { redact } from "./redact.ts";
 
 export interface Failure {
   /** For people, never with a stack. */

@@ -1,7 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
-import { type ImportedKeys, importPublicKeys, importSecret, secretFault } from "../auth/key-import.ts";
+import { type ImportedKeys, importPublicKeys, importSecret } from "../auth/key-import.ts";
 import type { VerificationKey } from "../auth/keys.ts";
+import { issuerUrlSchema, secretSchema } from "../runtime/token-settings.ts";
 
 /** What tokens are checked with. Only a secret can sign them too. */
 export type KeySetting =
@@ -9,23 +10,6 @@ export type KeySetting =
   | { readonly kind: "secret"; readonly secret: Uint8Array; readonly keys: readonly VerificationKey[] }
   | { readonly kind: "public"; readonly keys: readonly VerificationKey[] }
   | { readonly kind: "jwks"; readonly url: URL };
-
-const howToMakeSecret = "make one with: openssl rand -base64 48";
-
-/** What is wrong with a secret's text; undefined = nothing. It tells nothing of it but its length. */
-function secretTextFault(text: string): string | undefined {
-  if (text !== text.trim()) return "begins or ends with white space; take it away, whoever signs does not have it";
-  const fault = secretFault(new TextEncoder().encode(text));
-  return fault === undefined ? undefined : `${fault}; ${howToMakeSecret}`;
-}
-
-/** The bytes of a text of at least 32, as HMAC takes them. */
-export const secretSchema = z.string().transform((text, context) => {
-  const fault = secretTextFault(text);
-  if (fault === undefined) return new TextEncoder().encode(text);
-  context.addIssue(fault);
-  return z.NEVER;
-});
 
 export const jwtSecretSchema = secretSchema.transform(async (secret, context) => {
   const keys = usable(await importSecret(secret), context);
@@ -54,17 +38,7 @@ function usable(imported: ImportedKeys, context: z.core.$RefinementCtx): readonl
   return z.NEVER;
 }
 
-const jwksUrlError = "must be a URL that begins with https://, without credentials and without a fragment";
-
-/** Not over http: whoever is on the way could put their own keys in. */
-export const jwksUrlSchema = z.string().transform((text, context) => {
-  const url = URL.parse(text);
-  if (url?.protocol === "https:" && url.username === "" && url.password === "" && !text.includes("#")) {
-    return { kind: "jwks" as const, url };
-  }
-  context.addIssue(jwksUrlError);
-  return z.NEVER;
-});
+export const jwksUrlSchema = issuerUrlSchema.transform((url) => ({ kind: "jwks" as const, url }));
 
 const maxKeyFileBytes = 64 * 1024;
 

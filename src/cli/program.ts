@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { redact } from "../runtime/redact.ts";
 import { readVersion } from "../runtime/version.ts";
 import { createAdminCommand } from "./command-admin.ts";
 import { createBackupCommand } from "./command-backup.ts";
@@ -9,7 +10,6 @@ import { createLogCommand } from "./command-log.ts";
 import { createStartCommand } from "./command-start.ts";
 import { createTokenCommand } from "./command-token.ts";
 import { withExample } from "./options.ts";
-import { redact } from "./redact.ts";
 
 /** The commands. Nothing runs before `parseAsync`. */
 export function createProgram(): Command {

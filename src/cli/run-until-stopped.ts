@@ -1,7 +1,7 @@
 import process from "node:process";
 import { getLogger } from "@logtape/logtape";
+import { describeError } from "../runtime/log-values.ts";
 import { exitCodes, signalExitCode } from "./exit-codes.ts";
-import { describeError } from "./log-values.ts";
 import { onStopSignal, type StopSignal } from "./stop-signals.ts";
 
 const logger = getLogger(["baton", "cli"]);

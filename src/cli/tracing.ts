@@ -1,9 +1,9 @@
 import { getLogger } from "@logtape/logtape";
 import { DiagLogLevel, diag, trace } from "@opentelemetry/api";
 import type { Sampler } from "@opentelemetry/sdk-trace";
+import { describeError } from "../runtime/log-values.ts";
 import { readVersion } from "../runtime/version.ts";
 import { ConfigurationError } from "./configuration-error.ts";
-import { describeError } from "./log-values.ts";
 
 const logger = getLogger(["baton", "tracing"]);
 

@@ -101,7 +101,12 @@ const sessionMessage = z.discriminatedUnion("kind", [
     holdMs: z.number().nonnegative(),
     waitedMs: z.number().nonnegative(),
   }),
-  z.object({ kind: z.literal("snapshot"), seq: z.int().nonnegative(), first: z.int().nonnegative() }),
+  z.object({
+    kind: z.literal("snapshot"),
+    epoch: z.string(),
+    seq: z.int().nonnegative(),
+    first: z.int().nonnegative(),
+  }),
 ]);
 
 const instanceMessage = z.discriminatedUnion("kind", [

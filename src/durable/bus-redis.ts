@@ -32,6 +32,7 @@ export interface RedisBus extends SessionBus {
 
 /** What waits for a Redis that is slow, of all sessions: some 10,000 cursors. */
 const maxWaitingLength = 4_000_000;
+const maxChannelLength = maxWaitingLength / 4;
 /** Well below what a line of a subscription may have, with room for what stands around the messages. */
 const maxBatchLength = maxLetterLength / 2;
 
@@ -47,6 +48,7 @@ export function createRedisBus(connection: RedisConnection, options: RedisBusOpt
 
   const outbox = createOutbox({
     maxWaitingLength,
+    maxChannelLength,
     maxBatchLength,
     send: (channel, texts) => connection.command("PUBLISH", channel, sealLetter(instanceId, texts)),
     lost(count) {

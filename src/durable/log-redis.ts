@@ -25,8 +25,10 @@ export interface RedisLogOptions {
   readonly clientTtlMs?: number;
 }
 
-/** How often a session's clients are looked through for those to forget. */
-const forgetEveryMs = 60_000;
+export interface RedisLog extends SessionLog {
+  /** How many epochs began by a call from here, because the server had lost records that were read or written here. */
+  epochsBegun(): number;
+}
 
 /**
  * The log in a Redis, for as many instances as there are. Whatever changes a session is one script, so it happens whole or
@@ -34,7 +36,7 @@ const forgetEveryMs = 60_000;
  *
  * The connection is the log's from now on, and is closed with it.
  */
-export function createRedisLog(options: RedisLogOptions): SessionLog {
+export function createRedisLog(options: RedisLogOptions): RedisLog {
   const { connection, prefix, now, clientTtlMs = defaultLimits.clientTtlMs } = options;
   const keys = createRedisKeys(prefix);
   const sessions = new RedisSessions(connection, keys);
@@ -63,15 +65,7 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       const { session, rest } = await sessions.run(
         claimScript,
         sessionId,
-        [
-          sessionId,
-          clientField(client),
-          proposedEpoch,
-          String(atMs),
-          String(leastCount()),
-          String(atMs - clientTtlMs),
-          String(atMs - forgetEveryMs),
-        ],
+        [sessionId, clientField(client), proposedEpoch, String(atMs), String(leastCount()), String(atMs - clientTtlMs)],
         [keys.sessions, keys.generation],
       );
       if (session === undefined) throw new BatonError("LOG_DAMAGED");
@@ -133,10 +127,12 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       return session?.epoch ?? "";
     },
 
+    epochsBegun: () => sessions.epochsBegun,
+
     watch: (sessionId, ring) =>
       connection.subscribe(keys.doorbell(sessionId), {
         open: () => ring(),
-        message: (head) => ring(head === "" ? undefined : Number(head)),
+        message: (head) => ring(headIn(head)),
       }),
 
     async delete(sessionId, untouchedSinceMs) {
@@ -185,6 +181,12 @@ export function createRedisLog(options: RedisLogOptions): SessionLog {
       await connection.close();
     },
   };
+}
+
+/** What a doorbell says; undefined: nothing that could be a head. */
+function headIn(text: string): number | undefined {
+  const head = text === "" ? Number.NaN : Number(text);
+  return Number.isSafeInteger(head) ? head : undefined;
 }
 
 function logStateOf({ epoch, head, first, bytes, lastActivityMs }: RedisSession): LogState {

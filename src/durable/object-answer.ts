@@ -19,23 +19,28 @@ export async function answer<T>(work: () => T | Promise<T>): Promise<Answer<T>> 
   }
 }
 
-/** How long one who asked too much of an object is to leave it alone. */
-const overloadedRetryMs = 2_000;
+/** How long one who asked too much of an object is to leave it alone: so that not all come back at once, up to the sum. */
+const leastRetryMs = 2_000;
+const spreadMs = 2_000;
+
+/**
+ * What became of a call without an answer. The platform marks its own failures. `overloaded`: the object has more to do
+ * than it can; whoever asks again at once makes it worse. Of all others nobody knows whether the call had an effect.
+ */
+export function unanswered(error: unknown): BatonError {
+  if (!isMarked(error, "overloaded")) return new BatonError("LOG_UNAVAILABLE", undefined, { cause: error });
+  const retryAfterMs = leastRetryMs + Math.floor(Math.random() * spreadMs);
+  return new BatonError("OVERLOADED", undefined, { cause: error, retryAfterMs });
+}
 
 /**
  * On the side that asks: what was answered.
  *
- * The platform marks its own failures. `overloaded`: the object has more to do than it can; whoever asks again at once
- * makes it worse. Of all others nobody knows whether the call had an effect.
- *
- * @throws BatonError what was refused; `LOG_UNAVAILABLE` where no answer came
+ * @throws BatonError what was refused, or as of `unanswered`
  */
 export async function ask<T>(call: () => Promise<Answer<T>>): Promise<T> {
   const answered = await call().catch((error: unknown) => {
-    throw new BatonError("LOG_UNAVAILABLE", undefined, {
-      cause: error,
-      retryAfterMs: isMarked(error, "overloaded") ? overloadedRetryMs : 0,
-    });
+    throw unanswered(error);
   });
   if (answered.kind === "answered") return answered.value;
   const { reason, message, retryAfterMs } = answered;

@@ -37,7 +37,8 @@ export function createPatternListeners(options: PatternListenersOptions): Patter
     try {
       act(listener);
     } catch (error) {
-      logger.error("a fault in what hears a channel", { error });
+      // Its text may repeat what was heard.
+      logger.error("a listener of a channel failed", { error: error instanceof Error ? error.name : "unknown" });
     }
   };
 

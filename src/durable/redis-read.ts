@@ -60,7 +60,7 @@ export async function takeRecords(
     return taken.map(({ seq, frame, payloadHash }) => ({ seq, frame, payloadHash }));
   } catch (error) {
     if (!(error instanceof HistoryReplaced)) throw error;
-    await sessions.run(renewEpochScript, sessionId, [session.epoch, crypto.randomUUID()]);
+    await sessions.run(renewEpochScript, sessionId, [session.epoch, sessions.nextEpoch(sessionId)]);
     return undefined;
   }
 }

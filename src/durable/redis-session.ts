@@ -27,6 +27,11 @@ export interface SeenHead {
   readonly checksum: number;
 }
 
+interface Remembered extends SeenHead {
+  /** The epoch that begins where the server has lost this head, whichever call finds it, and however often it is sent. */
+  readonly nextEpoch: string;
+}
+
 /** Sessions of which that is remembered. In others a loss is found by the clients who come back to them. */
 const remembered = 20_000;
 
@@ -37,8 +42,10 @@ const remembered = 20_000;
 export class RedisSessions {
   readonly keys: RedisKeys;
   readonly connection: RedisConnection;
+  /** Epochs that began because the server had lost what was seen here of a log, and by a call from here. */
+  epochsBegun = 0;
   /** In the order in which they were asked for. */
-  readonly #seen = new Map<string, SeenHead>();
+  readonly #seen = new Map<string, Remembered>();
   /** Epochs of sessions of which something is missing, or is not what was written: they are set aside. */
   readonly #damaged = new Set<string>();
 
@@ -51,6 +58,11 @@ export class RedisSessions {
     return this.#seen.get(sessionId);
   }
 
+  /** The epoch to begin where what was seen of a session is lost. */
+  nextEpoch(sessionId: string): string {
+    return this.#seen.get(sessionId)?.nextEpoch ?? crypto.randomUUID();
+  }
+
   async run(
     script: RedisScript,
     sessionId: string,
@@ -59,7 +71,7 @@ export class RedisSessions {
   ): Promise<SessionReply> {
     const { keys } = this;
     const seen = this.#seen.get(sessionId);
-    const evidence = [seen?.epoch ?? "", String(seen?.seq ?? 0), String(seen?.checksum ?? 0), crypto.randomUUID()];
+    const evidence = [seen?.epoch ?? "", String(seen?.seq ?? 0), String(seen?.checksum ?? 0), seen?.nextEpoch ?? ""];
     const reply = await this.connection.run(
       script,
       [keys.session(sessionId), keys.records(sessionId), keys.snapshots(sessionId), ...moreKeys],
@@ -67,7 +79,9 @@ export class RedisSessions {
     );
     const [state, kind, ...rest] = listOf(reply);
     const session = sessionOf(listOf(state));
-    if (session !== undefined && this.#seen.get(sessionId)?.epoch !== session.epoch) {
+    const known = this.#seen.get(sessionId);
+    if (session !== undefined && known?.epoch !== session.epoch) {
+      if (session.epoch === known?.nextEpoch) this.epochsBegun += 1;
       this.#remember(sessionId, { epoch: session.epoch, seq: session.head, checksum: session.checksum });
     }
     return { session, kind: textOf(kind), rest };
@@ -107,8 +121,10 @@ export class RedisSessions {
   }
 
   #remember(sessionId: string, head: SeenHead): void {
+    const known = this.#seen.get(sessionId);
+    const nextEpoch = known?.epoch === head.epoch ? known.nextEpoch : crypto.randomUUID();
     this.#seen.delete(sessionId);
-    this.#seen.set(sessionId, head);
+    this.#seen.set(sessionId, { ...head, nextEpoch });
     if (this.#seen.size <= remembered) return;
     const [oldest] = this.#seen.keys();
     if (oldest !== undefined) this.#seen.delete(oldest);

@@ -38,11 +38,13 @@ export interface FoundSnapshot {
 
 /**
  * The newest sound snapshot at or before a seq. A damaged one is passed over: an older one and the records after it fold to
- * the same state, and while record 1 is kept so does the log alone.
+ * the same state, and while record 1 is kept so does the log alone. One that cannot be put together is damaged only where it
+ * is still there: others may have trimmed it away before its last part was fetched.
  *
  * @throws BatonError `LOG_DAMAGED` where nothing is left that could be folded
  */
 export async function findSnapshot(sessions: RedisSessions, sessionId: string, atMost: number): Promise<FoundSnapshot> {
+  let unsound: string | undefined;
   for (let below = Math.min(atMost, Number.MAX_SAFE_INTEGER); ; ) {
     const { session, kind, rest } = await sessions.run(findSnapshotScript, sessionId, [String(below)]);
     sessions.assertSound(session?.epoch);
@@ -55,14 +57,17 @@ export async function findSnapshot(sessions: RedisSessions, sessionId: string, a
       });
     }
     const seq = numberOf(rest[0]);
-    const [parts = 1, checksum = 0] = textOf(rest[1]).split(" ").map(Number);
+    const field = textOf(rest[1]);
+    const [parts = 1, checksum = 0] = field.split(" ").map(Number);
     const names = Array.from({ length: parts - 1 }, (_, index) => `${seq}:${checksum}:${index + 1}`);
     const key = sessions.keys.snapshots(sessionId);
     const others = await Promise.all(names.map((name) => sessions.connection.command("HGET", key, name)));
     const texts = [rest[2], ...others].map((part) => (typeof part === "string" ? part : ""));
     const bytes = Buffer.concat(texts.map((text) => Buffer.from(text, "base64")));
     if (crc32(bytes, seq) === checksum) return { session, snapshot: { seq, bytes } };
-    below = seq - 1;
+    const found = `${session.epoch} ${seq} ${field}`;
+    if (found === unsound) below = seq - 1;
+    unsound = found;
   }
 }
 

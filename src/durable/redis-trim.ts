@@ -1,7 +1,8 @@
 import { BatonError } from "../session/reasons.ts";
 import { unpackRecords } from "./packed-records.ts";
-import { trimScript } from "./redis-scripts/snapshots.ts";
-import { listOf, numberOf, type RedisSession, type RedisSessions, textOf } from "./redis-session.ts";
+import type { RedisReply } from "./redis-connection.ts";
+import { findPackScript, trimScript } from "./redis-scripts/snapshots.ts";
+import { listOf, numberOf, type RedisSessions, textOf } from "./redis-session.ts";
 import { findSnapshot } from "./redis-snapshots.ts";
 
 /**
@@ -16,10 +17,12 @@ export async function trimRecords(
   epoch: string,
   throughSeq: number,
 ): Promise<void> {
-  const { session, snapshot } = await findSnapshot(sessions, sessionId, throughSeq);
-  if (session?.epoch !== epoch || snapshot?.seq !== throughSeq) return;
-  if (throughSeq < session.first || throughSeq > session.head) return;
-  const cut = await findCut(sessions, sessionId, session, throughSeq);
+  const { snapshot } = await findSnapshot(sessions, sessionId, throughSeq);
+  if (snapshot?.seq !== throughSeq) return;
+  const { session, rest } = await sessions.run(findPackScript, sessionId, [String(throughSeq)]);
+  // As it is now: another instance may have trimmed further, or the session be another one.
+  if (session?.epoch !== epoch || throughSeq < session.first || throughSeq > session.head) return;
+  const cut = sessions.examine(session, () => cutPack(rest[0], throughSeq));
   await sessions.run(trimScript, sessionId, [
     epoch,
     String(throughSeq),
@@ -38,27 +41,19 @@ interface Cut {
   readonly keptFrom: number;
 }
 
-async function findCut(
-  sessions: RedisSessions,
-  sessionId: string,
-  session: RedisSession,
-  throughSeq: number,
-): Promise<Cut> {
-  const key = sessions.keys.records(sessionId);
-  const found = await sessions.connection.command("XREVRANGE", key, String(throughSeq), "-", "COUNT", "1");
-  return sessions.examine(session, () => {
-    const [id, entry] = listOf(listOf(found)[0]);
-    const firstSeq = numberOf(textOf(id).split("-", 1)[0]);
-    const [, start, , before, , packed] = listOf(entry);
-    let bytesThrough = numberOf(before);
-    let checksum: number | undefined;
-    for (const record of unpackRecords(Buffer.from(textOf(packed), "base64"), firstSeq, numberOf(start))) {
-      if (record.seq > throughSeq) return { checksum: assertFound(checksum), bytesThrough, keptFrom: firstSeq };
-      bytesThrough += record.frame.length;
-      checksum = record.seq === throughSeq ? record.checksum : undefined;
-    }
-    return { checksum: assertFound(checksum), bytesThrough, keptFrom: throughSeq + 1 };
-  });
+/** @throws BatonError `LOG_DAMAGED` where it is not the pack that has `throughSeq`, or is not sound up to there */
+function cutPack(found: RedisReply | undefined, throughSeq: number): Cut {
+  const [id, entry] = listOf(found);
+  const firstSeq = numberOf(textOf(id).split("-", 1)[0]);
+  const [, start, , before, , packed] = listOf(entry);
+  let bytesThrough = numberOf(before);
+  let checksum: number | undefined;
+  for (const record of unpackRecords(Buffer.from(textOf(packed), "base64"), firstSeq, numberOf(start))) {
+    if (record.seq > throughSeq) return { checksum: assertFound(checksum), bytesThrough, keptFrom: firstSeq };
+    bytesThrough += record.frame.length;
+    checksum = record.seq === throughSeq ? record.checksum : undefined;
+  }
+  return { checksum: assertFound(checksum), bytesThrough, keptFrom: throughSeq + 1 };
 }
 
 function assertFound(checksum: number | undefined): number {

@@ -22,8 +22,8 @@ export type BusMessage =
    * for `holdMs` or until a record of this client, which waits there, is in the log.
    */
   | { readonly kind: "contended"; readonly client: ClientKey; readonly holdMs: number; readonly waitedMs: number }
-  /** A snapshot is written, so that nobody else need write one; the log begins at `first` now. */
-  | { readonly kind: "snapshot"; readonly seq: number; readonly first: number };
+  /** A snapshot of this epoch is written, so that nobody else need write one; the log begins at `first` now. */
+  | { readonly kind: "snapshot"; readonly epoch: string; readonly seq: number; readonly first: number };
 
 /** Whom one subscriber holds. One that is older than what was heard of the same holder says nothing any more. */
 export interface RosterMessage {

@@ -10,13 +10,13 @@ export const patienceMs = 5_000;
 
 export type PatientOutcome =
   | AppendOutcome
-  /** An earlier attempt had written the batch, and nobody was told. What others put behind it, as far as it was told. */
+  /** The batch was written before, and nobody was told. What others put behind it, as far as it was told. */
   | { readonly kind: "found"; readonly after: readonly LogRecord[] };
 
 /**
  * Appends a batch, and again where the store does not answer: what became of an attempt is not known then, and the same
  * batch at the same head tells. If it was written, the head has moved on, and what stands behind the expected one is the
- * batch itself.
+ * batch itself. So it is where the way to the store has doubled the only attempt.
  *
  * `LOG_FULL` says that an attempt wrote nothing, but nothing of the attempts before it: after one whose outcome is not
  * known, it is waited out like the rest.
@@ -35,7 +35,7 @@ export async function appendPatiently(
   for (let backoffMs = firstWaitMs; ; backoffMs = Math.min(2 * backoffMs, longestWaitMs)) {
     try {
       const outcome = await append(batch);
-      const after = isUncertain && outcome.kind === "conflict" ? recordsBehind(batch, outcome.records) : undefined;
+      const after = outcome.kind === "conflict" ? recordsBehind(batch, outcome.records) : undefined;
       return after === undefined ? outcome : { kind: "found", after };
     } catch (error) {
       if (!(error instanceof BatonError) || !isWorthWaiting(error, isUncertain)) throw error;

@@ -1,7 +1,9 @@
 import type { ClientKey } from "../durable/session-log.ts";
 
-/** Without a word of others for so many of its own round trips, an instance has the session for itself. */
+/** An instance of which no record came for so many of one's own round trips has nothing to say. */
 const rivalMemory = 16;
+/** How near a turn is that is next, in round trips. */
+const nearRoundTrips = 1.5;
 /** The longest pause between two appends, for whatever reason. */
 const longestPauseMs = 250;
 /** Losses in a row after which the others are asked to hold back, again and again, and for how many round trips. */
@@ -18,43 +20,53 @@ export interface Plea {
   readonly waitedMs: number;
 }
 
+/** Who wrote a record of another instance. */
+export interface Rival extends ClientKey {
+  /** At which instance it is; empty: not known. */
+  readonly instance: string;
+}
+
 /**
  * When an instance may append next, where others write to the same session. Of appends that race for one place the
- * first wins, and costs the others a round trip and the work of admitting their batches anew. So whoever has just won
- * lets the others go first, for about a round trip, while its next batch gathers; and whoever loses again and again, as
- * one that is farther from the store than the others would for ever, asks them to wait.
+ * first wins, and costs the others a round trip and the work of admitting their batches anew. So they go in turn: whoever
+ * has been in least lately goes at once, and each other waits a round trip for each that goes before it, while its next batch
+ * gathers. All of them read the turns from the log, and nobody keeps them. Who is before one and has nothing to say costs a wait.
+ * And whoever loses again and again, as one that is farther from the store than the others would for ever, asks them to
+ * wait.
  */
 export class Contention {
-  readonly #random: () => number;
   /** Of an append: rather a short one than a mean one. */
   #roundTripMs = 0;
-  #rivalAtMs = Number.NEGATIVE_INFINITY;
-  #courtesyUntilMs = 0;
+  /** The log has moved so often, as far as it was seen, and last then. */
+  #moves = 0;
+  #movedAtMs = Number.NEGATIVE_INFINITY;
+  /** The move by which this instance was in last; 0 = never. */
+  #ownMove = 0;
+  /** The last move of each instance that others write at. */
+  readonly #rivals = new Map<string, { readonly move: number; readonly atMs: number }>();
   #held: { readonly client: ClientKey; readonly untilMs: number; readonly waitedSinceMs: number } | undefined;
   /** Appends in a row that others were faster than, and since when. */
   #losses = 0;
   #lostSinceMs = 0;
 
-  constructor(random: () => number = Math.random) {
-    this.#random = random;
-  }
-
   /** Records of others came. */
-  met(nowMs: number, writers: Iterable<ClientKey>): void {
-    this.#rivalAtMs = nowMs;
-    for (const { userId, clientId } of writers) {
+  met(nowMs: number, writers: Iterable<Rival>): void {
+    for (const { userId, clientId, instance } of writers) {
+      this.#moves += 1;
+      this.#rivals.set(instance, { move: this.#moves, atMs: nowMs });
       const client = this.#held?.client;
       if (client?.userId === userId && client.clientId === clientId) this.#held = undefined;
     }
+    this.#movedAtMs = nowMs;
   }
 
   /** An append took so long, and its batch is in. */
   won(nowMs: number, tookMs: number): void {
     this.#measure(tookMs);
     this.#losses = 0;
-    const isAlone = nowMs - this.#rivalAtMs > rivalMemory * this.#roundTripMs;
-    const pauseMs = isAlone ? 0 : this.#roundTripMs * (1 + this.#random());
-    this.#courtesyUntilMs = nowMs + Math.min(pauseMs, longestPauseMs);
+    this.#moves += 1;
+    this.#ownMove = this.#moves;
+    this.#movedAtMs = nowMs;
   }
 
   /** An append took so long, and others were first. What the others are to be asked, if anything. */
@@ -69,7 +81,6 @@ export class Contention {
 
   /** Another writer asks to be let go first. */
   asked(nowMs: number, { client, holdMs, waitedMs }: Plea): void {
-    this.#rivalAtMs = nowMs;
     const waitedSinceMs = nowMs - waitedMs;
     if (this.#losses > 0 && this.#lostSinceMs <= waitedSinceMs) return;
     if (this.#held !== undefined && this.#held.untilMs > nowMs && this.#held.waitedSinceMs < waitedSinceMs) return;
@@ -78,7 +89,24 @@ export class Contention {
 
   /** For how long it should not append. */
   waitMs(nowMs: number): number {
-    return Math.max(0, this.#courtesyUntilMs - nowMs, (this.#held?.untilMs ?? 0) - nowMs);
+    const turnsMs = this.#countBefore(nowMs) * this.#roundTripMs;
+    const dueMs = this.#movedAtMs + Math.min(turnsMs, longestPauseMs);
+    return Math.max(0, dueMs - nowMs, (this.#held?.untilMs ?? 0) - nowMs);
+  }
+
+  /** At so much of a wait, one at the most goes before this one. */
+  get nearMs(): number {
+    return nearRoundTrips * this.#roundTripMs;
+  }
+
+  /** How many go before this one. */
+  #countBefore(nowMs: number): number {
+    let count = 0;
+    for (const [instance, { move, atMs }] of this.#rivals) {
+      if (nowMs - atMs > rivalMemory * this.#roundTripMs) this.#rivals.delete(instance);
+      else if (move < this.#ownMove) count += 1;
+    }
+    return count;
   }
 
   #measure(tookMs: number): void {

@@ -45,6 +45,12 @@ export interface Joined {
   readonly participant: Participant;
 }
 
+/** The same, of a stream that has its Welcome. */
+export interface Entered extends Joined {
+  /** Of the Welcome. */
+  readonly resumeToken: string;
+}
+
 /** How often a join starts again because its session's room ended under it (a new epoch, a store that came back). */
 const maxAttempts = 3;
 
@@ -53,7 +59,7 @@ export function assertSessionId(sessionId: string): void {
 }
 
 /** Takes a stream into its session: claims its client, says Welcome, and lets it read on from where it was. */
-export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined> {
+export async function joinSession(relay: Relay, call: JoinCall): Promise<Entered> {
   const { sessionId, streamId, carriage, protocol, trace } = call;
   const describe = () => {
     const attributes = spanAttributes({ sessionId, streamId, carriage, protocol });
@@ -64,7 +70,7 @@ export async function joinSession(relay: Relay, call: JoinCall): Promise<Joined>
   );
 }
 
-async function enterSession(relay: Relay, call: JoinCall): Promise<Joined> {
+async function enterSession(relay: Relay, call: JoinCall): Promise<Entered> {
   const { sessionId, join, principal } = call;
   assertSessionId(sessionId);
   assertMayEnter(principal, sessionId);
@@ -99,7 +105,7 @@ async function attemptJoin(
   call: JoinCall,
   identity: Identity,
   resume: ResumeClaims | undefined,
-): Promise<Joined | undefined> {
+): Promise<Entered | undefined> {
   const { principal, join } = call;
   relay.users.of(identity.userId, relay.now()).visit(identity.sessionId, relay.now());
   const room = await relay.rooms.open(identity.sessionId);
@@ -120,7 +126,8 @@ async function attemptJoin(
     await room.loseTail();
     return undefined;
   }
-  const stored = await storedState(relay, state, early);
+  const stored = await storedState(relay, room, early);
+  if (stored === "moved") return undefined;
   if (call.signal.aborted) throw new BatonError("CLIENT_SILENT");
   // From here on nothing waits: what is planned is what is read.
   if (room.ended !== undefined) return undefined;
@@ -161,7 +168,7 @@ async function attemptJoin(
     outcome: plan.outcome,
     traceId: call.trace?.traceId,
   });
-  return { room, participant };
+  return { room, participant, resumeToken: token };
 }
 
 /** The next generation of the client; undefined where the room does not hold what the store says. */
@@ -175,7 +182,7 @@ async function claim(relay: Relay, room: Room, identity: Identity): Promise<numb
 
 function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
   // It takes the place of its own older stream.
-  if (room.participantOf(identity.key)?.mayWrite === writes) return;
+  if (room.participants.ofClient(identity.key)?.mayWrite === writes) return;
   const { writers, readers } = relay.limits;
   if (writes ? room.writerCount(identity.key) >= writers : room.readerCount >= readers) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });
@@ -199,14 +206,20 @@ function joinOutcome(outcome: Outcome): JoinOutcome {
 /** When somebody who found no place may try again. */
 const fullRetryMs = 10_000;
 
-/** The snapshot that stands in for what was trimmed, as one of the present epoch. */
-async function storedState(
-  relay: Relay,
-  { sessionId, epoch }: SessionState,
-  plan: JoinPlan,
-): Promise<SessionState | undefined> {
+/**
+ * The snapshot that stands in for what was trimmed, as one of the present epoch; undefined: none is wanted. Moved: the log
+ * is not what the plan was made of any more.
+ */
+async function storedState(relay: Relay, room: Room, plan: JoinPlan): Promise<SessionState | "moved" | undefined> {
   if (plan.kind === "tail-lost" || plan.storedSnapshotSeq === 0) return undefined;
+  const { sessionId, epoch } = room.state;
   const stored = await relay.log.latestSnapshot(sessionId, plan.storedSnapshotSeq);
+  const kept = await relay.log.describe(sessionId);
+  if (kept?.epoch !== epoch) {
+    room.fail(new BatonError("EPOCH_CHANGED"));
+    return "moved";
+  }
+  if (kept.first - 1 > plan.storedSnapshotSeq) return "moved";
   if (stored?.seq !== plan.storedSnapshotSeq) throw new BatonError("LOG_DAMAGED");
   return { ...openSnapshot(sessionId, stored), epoch };
 }

@@ -1,7 +1,7 @@
 import type { MessageShape } from "@bufbuild/protobuf";
 import { assertMayEnter } from "../auth/principal.ts";
 import type { LogState } from "../durable/session-log.ts";
-import type { GetSnapshotRequestSchema, ReadLogRequestSchema } from "../gen/codereview/v1/codereview_pb.ts";
+import type { GetSnapshotRequestSchema, ReadLogRequestSchema, Snapshot } from "../gen/codereview/v1/codereview_pb.ts";
 import { SessionMessageSchema, SnapshotSchema } from "../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../session/reasons.ts";
 import { snapshotParts } from "../session/snapshot-parts.ts";
@@ -49,9 +49,9 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
       throw new BatonError("SEQ_OUT_OF_RANGE", `the log keeps ${kept.first} to ${kept.head}`);
     }
     const { outlet, signal } = call;
-    const tell = async (state: SessionState) => {
+    const tell = async (parts: Iterable<Snapshot>) => {
       await assertSameEpoch();
-      for (const part of snapshotParts(state)) {
+      for (const part of parts) {
         if (signal.aborted) break;
         const bytes = encodeFrame(SnapshotSchema, part, outlet.form);
         relay.meters.send("snapshot", 1, bytes.length);
@@ -59,18 +59,35 @@ export function getSnapshot(relay: Relay): StreamHandler<typeof GetSnapshotReque
       }
       outlet.end();
     };
-    const present = await presentState(relay, request.sessionId, signal);
-    if (present.head === at || request.atSeq === 0n) return await tell(present);
+    const present = await presentState(relay, request.sessionId, kept, signal);
+    if (present.head === at || request.atSeq === 0n) return await tell(snapshotParts(present));
     // A fold of its own, which is held until its reader has taken it: few at a time.
     await relay.folds.run(signal, async () => {
-      await tell(await loadState(relay.log, request.sessionId, kept, at, relay.limits));
+      await tell(snapshotParts(await loadState(relay.log, request.sessionId, kept, at, relay.limits)));
     });
   };
 }
 
-/** The open room's state, which all share who ask for it. Its texts and comments never change under who tells of them. */
-async function presentState({ rooms, admission }: Relay, sessionId: string, signal: AbortSignal) {
+/**
+ * The open room's state, which all share who ask for it, as far on as the log was. Its texts and comments never change
+ * under who tells of them.
+ *
+ * @throws BatonError `EPOCH_CHANGED` where the room is not, or no longer, of the history that was asked for
+ */
+async function presentState(
+  { rooms, admission }: Relay,
+  sessionId: string,
+  { epoch, head }: LogState,
+  signal: AbortSignal,
+): Promise<SessionState> {
   const room = rooms.present(sessionId) ?? (await admission.run(signal, () => rooms.open(sessionId)));
+  if (room.state.epoch !== epoch) {
+    // One of the two is over, and if it is the room, nobody may have told.
+    room.pipeline.rang();
+    throw new BatonError("EPOCH_CHANGED");
+  }
+  await room.pipeline.catchUp(head);
+  if (room.ended !== undefined) throw room.ended;
   return room.state;
 }
 

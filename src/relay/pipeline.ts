@@ -15,6 +15,7 @@ import { LogLag } from "./log-lag.ts";
 import type { Origin } from "./participant.ts";
 import { pause } from "./pause.ts";
 import { type ReadOn, readOn } from "./read-on.ts";
+import { TurnRest } from "./turn-rest.ts";
 
 const logger = getLogger(["baton", "pipeline"]);
 
@@ -30,6 +31,8 @@ export interface PipelineListener {
   published(records: readonly PublishedRecord[], isOwn: boolean): void;
   /** The log knows a newer claim of this client. */
   superseded(key: string, generation: number): void;
+  /** At which other instance this client is, as far as it is known; empty: it is not. */
+  instanceOf(key: string): string;
   /** Others are first again and again: they are asked to let this one go first. */
   contended(plea: Plea): void;
   /** The log has lost records that this state has: another epoch is to begin. */
@@ -60,11 +63,12 @@ export class Pipeline {
   #headFrame: Uint8Array | undefined;
   /** When the log was last seen to go on from where the state is, ms since the Unix epoch. */
   #lookedAtMs: number;
+  /** Aborts at the end: nothing is waited for any more. */
+  readonly #over = new AbortController();
+  readonly #rest = new TurnRest(this.#over.signal);
   #driving = false;
   #deferred = false;
   #ended: BatonError | undefined;
-  /** Aborts at the end: nothing is waited for any more. */
-  readonly #over = new AbortController();
   #idleWaiters: (() => void)[] = [];
   /** The operator was told, once, that nothing more can be kept. */
   #toldFull = false;
@@ -131,7 +135,9 @@ export class Pipeline {
 
   /** Somebody may have written to the log; `head`: at least up to there, if it is true. */
   rang(head?: number): void {
-    if (this.#ended === undefined && this.#lag.rang(head)) this.#wake();
+    if (this.#ended !== undefined || !this.#lag.rang(head)) return;
+    this.#rest.stir();
+    this.#wake();
   }
 
   /**
@@ -141,6 +147,7 @@ export class Pipeline {
   async catchUp(head: number): Promise<void> {
     if (this.#ended !== undefined || this.state.head >= head) return;
     const reached = this.#lag.reach(head);
+    this.#rest.stir();
     this.#wake();
     await reached;
   }
@@ -187,7 +194,7 @@ export class Pipeline {
     if (this.#lag.isBehind && !(this.#lag.isStale && hasGathered)) return await this.#readOn();
     const waitMs = hasGathered ? this.#contention.waitMs(performance.now()) : 0;
     if (waitMs > 0) {
-      await pause(waitMs, this.#over.signal);
+      await this.#rest.wait(waitMs, this.#contention.nearMs);
       return true;
     }
     const { batch, answers } = this.#sequencer.next(this.#context.now());
@@ -323,7 +330,11 @@ export class Pipeline {
     });
     this.#contention.met(
       performance.now(),
-      published.map(({ message }) => message),
+      published.map(({ message: { userId, clientId } }) => ({
+        userId,
+        clientId,
+        instance: this.#listener.instanceOf(clientKey(userId, clientId)),
+      })),
     );
     this.#publish(published, false);
   }

@@ -62,6 +62,12 @@ export class Presence {
     return writers;
   }
 
+  /** Names the other instance that holds this client's stream; empty: none is known. */
+  instanceOf(key: string): string {
+    const stay = this.roster.get(key)?.stay;
+    return stay?.kind === "elsewhere" ? stay.holder : "";
+  }
+
   /** Asks the others whom they hold. */
   ask(): void {
     this.#context.bus.publish(this.#sessionId, { kind: "roster-wanted" });

@@ -22,6 +22,7 @@ import { reasonOf } from "./metrics/meters.ts";
 import type { Origin, Participant } from "./participant.ts";
 import { ackPayload, countTold, faultPayload, type Identity, type RelayPayload } from "./payload.ts";
 import type { Rate } from "./rate.ts";
+import { reachCall } from "./reach-resume.ts";
 import { receive, type Voice } from "./receive.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
@@ -61,11 +62,13 @@ export async function publishAs(
   assertMayEnter(principal, sessionId);
   const sender = await senderOf(relay, request, principal);
   const { room, identity, generation } = sender;
-  const participant = room.participantOf(identity.key);
-  if (participant !== undefined && participant.generation > generation) throw new BatonError("SUPERSEDED");
+  const participant = room.participants.ofClient(identity.key);
+  const newest = Math.max(participant?.generation ?? 0, generation > 0 ? room.pipeline.claimOf(identity.key) : 0);
+  if (newest > generation) throw new BatonError("SUPERSEDED");
   if (request.resumeToken !== "") {
     if (participant !== undefined) await heard(relay, room, participant, principal);
     else heardForOther(room, sender, principal, request);
+    if (sender.rate.freeInMs(relay.now()) === 0) await reachCall(relay, room, identity.key, request.messages);
   }
   const voice = new PublishVoice(sender, principal, participant, trace);
   for (const message of request.messages) {
@@ -112,7 +115,7 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
     const room = await relay.rooms.open(sessionId);
     if (claims.epoch !== room.state.epoch) throw new BatonError("EPOCH_CHANGED");
     const key = clientKey(userId, claims.clientId);
-    const live = room.participantOf(key);
+    const live = room.participants.ofClient(key);
     // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
     const claimed = live === undefined ? room.roster.get(key)?.generation : live.joinedAsReader ? live.generation : 0;
     const generation = claims.generation === 0 ? (claimed ?? 0) : claims.generation;

@@ -1,4 +1,6 @@
+import type { SessionMessage } from "../gen/codereview/v1/codereview_pb.ts";
 import type { JoinPlan } from "../session/resume.ts";
+import { lastClientSeq, type SessionState } from "../session/state.ts";
 import type { Relay } from "./relay.ts";
 import type { Room } from "./room.ts";
 
@@ -16,6 +18,40 @@ export async function reachResume(
   if (resume.epoch !== state.epoch || head <= state.head) return;
   const kept = await log.describe(sessionId);
   if (kept?.epoch === state.epoch) await pipeline.catchUp(Math.min(kept.head, head));
+}
+
+/**
+ * Brings a room to where a client has been that says something by a call: what it stands on may have gone by another
+ * instance, of which this one has not heard. Where the room has all that it names, the log is not asked.
+ */
+export async function reachCall(
+  { log }: Pick<Relay, "log">,
+  { pipeline, sessionId, state }: Room,
+  key: string,
+  messages: readonly SessionMessage[],
+): Promise<void> {
+  if (!isAhead(state, key, messages)) return;
+  const kept = await log.describe(sessionId);
+  if (kept?.epoch === state.epoch) await pipeline.catchUp(kept.head);
+}
+
+function isAhead(state: SessionState, key: string, messages: readonly SessionMessage[]): boolean {
+  let next = lastClientSeq(state, key) + 1;
+  return messages.some(({ clientSeq, payload }) => {
+    switch (payload.case) {
+      case "edit":
+      case "comment": {
+        const { filePath, version } = payload.value;
+        const file = state.files.get(filePath);
+        const isUnknown = payload.case === "comment" && filePath !== "" && file === undefined;
+        return Number(clientSeq) > next++ || version > (file?.version ?? 0) || isUnknown;
+      }
+      case "custom":
+        return !payload.value.ephemeral && Number(clientSeq) > next++;
+      default:
+        return false;
+    }
+  });
 }
 
 /** Of a join that reads from the log: another instance may have trimmed it, and what the bus said of it may be lost. */

@@ -11,7 +11,7 @@ import type { FrameForm } from "./stream.ts";
 /** What is read of a room. */
 interface ReadRoom {
   readonly sessionId: string;
-  readonly state: { readonly head: number };
+  readonly state: { readonly epoch: string; readonly head: number };
 }
 
 /** A room, as one of its participants reads it. */
@@ -37,7 +37,8 @@ export class RoomSource implements ReaderSource {
   }
 
   readLog(from: number, maxBytes: number): Promise<readonly LogRecord[]> {
-    return this.#context.log.read(this.#room.sessionId, from, this.head, maxBytes);
+    const { sessionId, state } = this.#room;
+    return this.#context.log.read(sessionId, from, state.head, maxBytes, state.epoch);
   }
 
   conflated(from: number, to: number): readonly Ephemeral[] {

@@ -114,11 +114,15 @@ export class Rooms {
   }
 
   async #read(sessionId: string): Promise<Folded & { readonly kept: LogState | undefined }> {
-    for (;;) {
+    for (let before = await this.#context.log.describe(sessionId); ; ) {
+      const [outcome] = await Promise.allSettled([this.#fold(sessionId, before)]);
       const kept = await this.#context.log.describe(sessionId);
-      const folded = await this.#fold(sessionId, kept);
       // What was deleted while it was read would stand for the history that came after it.
-      if ((await this.#context.log.describe(sessionId))?.epoch === kept?.epoch) return { ...folded, kept };
+      const isSameHistory = kept?.epoch === before?.epoch;
+      if (outcome.status === "fulfilled" && isSameHistory) return { ...outcome.value, kept };
+      // What others took away while it was read is no damage: it is read again, from what they left.
+      if (outcome.status === "rejected" && isSameHistory && kept?.first === before?.first) throw outcome.reason;
+      before = kept;
     }
   }
 

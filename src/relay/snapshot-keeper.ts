@@ -96,7 +96,8 @@ export class SnapshotKeeper {
   }
 
   #tell(seq: number): void {
-    this.#context.bus.publish(this.#state.sessionId, { kind: "snapshot", seq, first: this.#first });
+    const { sessionId, epoch } = this.#state;
+    this.#context.bus.publish(sessionId, { kind: "snapshot", epoch, seq, first: this.#first });
   }
 
   /**
@@ -121,7 +122,7 @@ export class SnapshotKeeper {
     const before = await log.latestSnapshot(sessionId, newestSnapshot - 1);
     if (before === undefined) return;
     const kept = await log.describe(sessionId);
-    if (kept === undefined) return;
+    if (kept?.epoch !== epoch) return;
     const records = kept.head - kept.first + 1;
     const tooMany = records > limits.logRecords;
     const tooLarge = kept.bytes > limits.logBytes;
@@ -130,6 +131,8 @@ export class SnapshotKeeper {
     const through = await log.latestSnapshot(sessionId, Math.min(before.seq, head - keep));
     if (through === undefined || through.seq < this.#first) return;
     await log.trim(sessionId, epoch, through.seq);
-    this.#first = through.seq + 1;
+    // Where another instance had dropped that snapshot meanwhile, nothing was trimmed.
+    const left = await log.describe(sessionId);
+    if (left?.epoch === epoch) this.learnFirst(left.first);
   }
 }

@@ -8,9 +8,6 @@ declare const Deno: {
   ): { readonly socket: WebSocket; readonly response: Response };
 };
 
-/** A peer that answers no ping for so long is cut: nothing else can cut it, since a socket of Deno has no `terminate`. */
-const idleSeconds = 30;
-
 /**
  * A request as Deno makes a WebSocket of it. `answer` is then what has to go back, and no copy of it: what stands before
  * the relay's routes may make one, of a status that no Response can be made with.
@@ -25,10 +22,8 @@ export function offerSocket(): Handshake {
   return {
     accept(request, subprotocol, open) {
       try {
-        const { socket, response } = Deno.upgradeWebSocket(request, {
-          protocol: subprotocol,
-          idleTimeout: idleSeconds,
-        });
+        // Deno's own pings would hold a standstill of this process against its peers; the relay's heartbeats do not.
+        const { socket, response } = Deno.upgradeWebSocket(request, { protocol: subprotocol, idleTimeout: 0 });
         serve(socket, open);
         answer = response;
       } catch (error) {
@@ -92,7 +87,10 @@ class DenoSocket implements ServerSocket {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(code, reason);
   }
 
-  /** Behind its close frame nothing is sent; its peer is cut once it answers no ping. */
+  /**
+   * Deno 2.9.6 cannot cut a socket off (docs/decisions/0008-sockets-on-deno.md). Behind its close frame nothing is sent;
+   * the connection stays until its peer goes, or the system gives up on what was sent.
+   */
   terminate(): void {
     this.close(1000, "");
   }

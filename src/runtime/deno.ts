@@ -54,8 +54,11 @@ function listen({ host, port, tls, limits, fetch }: ServeOptions, bindings: Wire
       // It would hold frames back until there is enough to compress.
       automaticCompression: false,
       async handler(request) {
-        if (headerListBytes(request.headers) > limits.headerBytes) return new Response(null, { status: 431 });
-        if (!isSocketRequest(request)) return await fetch(withQuietSignal(request), bindings);
+        if (headerListBytes(request.headers) > limits.headerBytes) return await refuse(request, tooLarge());
+        if (!isSocketRequest(request)) {
+          const response = await fetch(withQuietSignal(request), bindings);
+          return response.ok ? response : await refuse(request, response);
+        }
         const handshake = offerSocket();
         const refused = await fetch(withQuietSignal(request), { ...bindings, acceptSocket: handshake.accept });
         return handshake.answer ?? refused;
@@ -69,6 +72,18 @@ function listen({ host, port, tls, limits, fetch }: ServeOptions, bindings: Wire
   } catch (error) {
     throw startErrorFrom(error, `${host}:${port}`);
   }
+}
+
+const tooLarge = () => new Response(null, { status: 431 });
+
+/**
+ * An answer that may go before its request has come whole. Over HTTP/1.1 Deno 2.9.6 closes the connection behind it where
+ * nobody asked for the request's body, and what still comes is met with a reset, which may overtake the answer; of a body
+ * that was let go it takes the rest itself, and keeps the connection. What is answered well is read, or still being read.
+ */
+async function refuse(request: Request, response: Response): Promise<Response> {
+  if (!request.bodyUsed && request.body?.locked === false) await request.body.cancel();
+  return response;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { defaultLimits, type Limits, resumeTokenTtlMs } from "../session/limits.ts";
 
 export type LimitName = keyof Limits;
@@ -10,6 +11,19 @@ export const limitNames: readonly LimitName[] = Object.keys(defaultLimits).filte
 export function limitVariable(name: LimitName): string {
   return `BATON_LIMIT_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
+
+export const wholeNumber = (error: string) =>
+  z
+    .string()
+    .regex(/^(0|[1-9][0-9]{0,15})$/, { error, abort: true })
+    .transform(Number);
+
+const limitError = `must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, in digits alone; leave it out for the default`;
+
+/** One limit's value, as its variable has it. */
+export const limitSchema = wholeNumber(limitError).refine((value) => value >= 1 && Number.isSafeInteger(value), {
+  error: limitError,
+});
 
 /** Beyond 2^31 - 1 ms (24.8 days) a timer of any runtime fires at once. */
 const maxTimerMs = 2 ** 31 - 1;

@@ -40,6 +40,8 @@ export interface OpenedLog {
   /** To the instances that share the log. */
   readonly bus: SessionBus;
   readonly openBackup?: OpenBackup;
+  /** How many epochs the log itself began, because its store had lost records. */
+  readonly epochsBegun?: () => number;
 }
 
 /** Of the log, in the data folder. */
@@ -77,7 +79,7 @@ async function openShared(choice: Extract<LogChoice, object>, clientTtlMs: numbe
     bus.close();
     await log.close();
   };
-  return { log: { ...log, close }, bus };
+  return { log: { ...log, close }, bus, epochsBegun: log.epochsBegun };
 }
 
 async function connect(choice: Extract<LogChoice, object>): Promise<RedisConnection> {

@@ -79,6 +79,7 @@ export async function startRelay(config: RelayConfig): Promise<StartedRelay> {
       openBackup: opened.openBackup,
       facts: {
         build: { version: readVersion(), runtime: runtimeTitle },
+        ...(opened.epochsBegun !== undefined && { logEpochsBegun: opened.epochsBegun }),
         ...(config.log === "sqlite" && { logFileBytes: () => logFileBytes(databasePath(dataDir)) }),
       },
     });

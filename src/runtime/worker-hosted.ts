@@ -5,7 +5,7 @@ import type { HostLink } from "../relay/edge/host-platform.ts";
 import { decodeKept } from "../relay/edge/tree/kept.ts";
 import type { TreeObjects } from "../relay/edge/tree/tree-calls.ts";
 import { createStreamId } from "../relay/wire/router.ts";
-import { readWorkerConfig } from "./worker-config.ts";
+import { requireWorkerSettings } from "./worker-config.ts";
 import { SocketLink } from "./worker-socket-link.ts";
 
 const logger = getLogger(["baton", "object"]);
@@ -59,7 +59,7 @@ export class Hosted {
   get streams(): number {
     const { ctx } = this.#options;
     const kept = ctx.storage.kv.get<string>("tree");
-    const below = kept === undefined ? [] : decodeKept(kept).followers;
+    const below = (kept === undefined ? undefined : decodeKept(kept))?.followers ?? [];
     return below.reduce((sum, { readers }) => sum + readers, ctx.getWebSockets().length);
   }
 
@@ -70,7 +70,7 @@ export class Hosted {
 
   async #open(links: readonly HostLink[]): Promise<SessionHost> {
     const { ctx, env, log, objects } = this.#options;
-    const { limits } = await readWorkerConfig(env);
+    const { limits, resumeSecret } = requireWorkerSettings(env);
     const name = ctx.id.name ?? "";
     logger.debug("a session came into memory", { session: name, links: links.length });
     const { kv } = ctx.storage;
@@ -81,7 +81,7 @@ export class Hosted {
       now: Date.now,
       newId: createStreamId,
       defer: (run) => later(run, 0),
-      resumeSecret: () => this.#resumeSecret(),
+      resumeSecret: async () => resumeSecret ?? (await this.#keptResumeSecret()),
       links: () => links,
       readShelf: async () => kv.get<string>("shelf"),
       writeShelf: (text) => kv.put("shelf", text),
@@ -92,6 +92,7 @@ export class Hosted {
         objects,
         read: async () => kv.get<string>("tree"),
         write: (text) => kv.put("tree", text),
+        forget: () => void ctx.storage.deleteAll(),
         later,
         random: Math.random,
       },
@@ -105,7 +106,7 @@ export class Hosted {
   }
 
   /** Kept here too: else the directory would be asked each time that this object comes into memory. */
-  async #resumeSecret(): Promise<Uint8Array> {
+  async #keptResumeSecret(): Promise<Uint8Array> {
     const { kv } = this.#options.ctx.storage;
     const kept = kv.get<Uint8Array>("resume-secret");
     if (kept !== undefined) return kept;

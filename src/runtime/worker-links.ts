@@ -1,10 +1,9 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { LocationHint } from "../durable/location-hint.ts";
-import { type Answer, ask, askAgain } from "../durable/object-answer.ts";
+import { type Answer, ask, askAgain, unanswered } from "../durable/object-answer.ts";
 import type { Link, LinkListener, SessionObjects } from "../relay/edge/gateway.ts";
 import { parseReplicaName } from "../relay/edge/tree/replica-name.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
-import { BatonError } from "../session/reasons.ts";
 import type { Revocation } from "../session/revocation.ts";
 
 /** What a session's object answers to besides its log's calls. */
@@ -48,7 +47,7 @@ export function sessionObjects(find: FindObjects): SessionObjects {
         if (!webSocket) throw new Error("the object took no link");
         return openLink(webSocket, listener);
       } catch (cause) {
-        throw new BatonError("LOG_UNAVAILABLE", undefined, { cause });
+        throw unanswered(cause);
       }
     },
     publish: (sessionId, call) => ask(() => object(sessionId).publish(call)),

@@ -16,7 +16,7 @@ export abstract class SessionLogObject<Env = unknown> extends DurableObject<Env>
     ctx: DurableObjectState,
     env: Env,
     stubs: ObjectStubs,
-    own: Partial<Pick<ObjectLogOptions, "sessionId" | "storage">> = {},
+    own: Partial<Pick<ObjectLogOptions, "sessionId" | "storage" | "clientTtlMs">> = {},
   ) {
     super(ctx, env);
     this.log = createObjectLog({

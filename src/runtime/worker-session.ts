@@ -1,10 +1,12 @@
 import { answer } from "../durable/object-answer.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
+import { defaultLimits } from "../session/limits.ts";
 import type { Revocation } from "../session/revocation.ts";
 import { Hosted } from "./worker-hosted.ts";
 import type { SessionCalls } from "./worker-links.ts";
 import { SessionLogObject } from "./worker-log-object.ts";
 import { objectStubs } from "./worker-objects.ts";
+import { readWorkerSettings } from "./worker-settings.ts";
 import { type ParentRpc, type TreeBindings, treeObjects } from "./worker-tree.ts";
 
 /** A session: its log, and those who are in it, behind the links of their gateways. */
@@ -12,7 +14,10 @@ export class SessionObject extends SessionLogObject<TreeBindings> implements Ses
   readonly #hosted: Hosted;
 
   constructor(ctx: DurableObjectState, env: TreeBindings) {
-    super(ctx, env, objectStubs(env));
+    // Where variables are wrong, the gateway serves nobody.
+    const outcome = readWorkerSettings(env);
+    const limits = outcome.kind === "settings" ? outcome.settings.limits : defaultLimits;
+    super(ctx, env, objectStubs(env), { clientTtlMs: limits.clientTtlMs });
     this.#hosted = new Hosted({ ctx, env, log: this.log, objects: treeObjects(env) });
   }
 

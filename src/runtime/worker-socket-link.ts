@@ -13,7 +13,10 @@ export class SocketLink implements HostLink {
   }
 
   close(): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(1000);
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    // Until the gateway has answered, the platform counts the socket among the object's: not as a stream's any more.
+    this.#socket.serializeAttachment(null);
+    this.#socket.close(1000);
   }
 
   note(value: string): void {

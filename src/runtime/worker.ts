@@ -46,25 +46,35 @@ let served: Promise<Served> | undefined;
 export default {
   async fetch(request, env, context) {
     served ??= open(env);
-    try {
-      const { app, keys } = await served;
-      context.waitUntil(keys.tend(Date.now()));
-      const hint = locationHintOf(placeSchema.parse(request.cf ?? {}));
-      const background = (work: Promise<unknown>) => context.waitUntil(work);
-      return await requestPlace.run({ hint, background }, () => app.fetch(request, bindings));
-    } catch (error) {
+    const { app, keys } = await served.catch((error: unknown) => {
       served = undefined;
-      if (!(error instanceof WorkerConfigError)) throw error;
-      logger.error("the worker's variables are wrong", { faults: error.message });
-      return new Response(`the worker's variables are wrong: ${error.message}\n`, { status: 503 });
-    }
+      throw error;
+    });
+    context.waitUntil(keys.tend(Date.now()));
+    const hint = locationHintOf(placeSchema.parse(request.cf ?? {}));
+    const background = (work: Promise<unknown>) => context.waitUntil(work);
+    return await requestPlace.run({ hint, background }, () => app.fetch(request, bindings));
   },
 } satisfies ExportedHandler<Env>;
 
 const bindings: WireBindings = { openBody: openWorkerBody, acceptSocket: acceptWorkerSocket };
 
 async function open(env: Env): Promise<Served> {
-  const { keys, issuer, audience, allowedOrigins, limits } = await readWorkerConfig(env);
+  try {
+    return await openGateway(env);
+  } catch (error) {
+    // Whose variables are wrong serves nothing, until a deploy brings others, and with them a new isolate.
+    if (!(error instanceof WorkerConfigError)) throw error;
+    for (const { variable, says } of error.faults) logger.error("a variable is wrong", { variable, says });
+    const body = `The relay does not run, since its variables are wrong:\n${error.message}\n`;
+    const app = new Hono<{ Bindings: WireBindings }>().all("*", ({ text }) => text(body, 500));
+    return { app, keys: { algorithms: new Set(), find: async () => [], tend: async () => undefined } };
+  }
+}
+
+async function openGateway(env: Env): Promise<Served> {
+  const { keys, issuer, audience, allowedOrigins, limits, withoutEffect } = await readWorkerConfig(env);
+  if (withoutEffect.length > 0) logger.warn("variables have no effect on a Worker", { variables: withoutEffect });
   const find: FindObjects = {
     session: (sessionId, hint) => env.SESSIONS.getByName(sessionId, hint === undefined ? {} : { locationHint: hint }),
     replica: (name) => findReplica(env.REPLICAS, name),
@@ -74,6 +84,7 @@ async function open(env: Env): Promise<Served> {
     "/",
     createHealthRoutes(() => "ready"),
   );
+  app.get("/metrics", ({ text }) => text(noMetrics, 501, { "Cache-Control": "no-store" }));
   app.route(
     "/",
     createGateway({
@@ -93,3 +104,8 @@ async function open(env: Env): Promise<Served> {
   );
   return { app, keys };
 }
+
+/** A scrape would reach one isolate of many, which counts from 0 whenever it is made: no sum could be made of that. */
+const noMetrics = `A Worker tells no metrics: it is many isolates, each of which would count for itself and forget.
+Cloudflare counts requests, errors, and what the Durable Objects use; see docs/operate.md.
+`;

@@ -64,6 +64,8 @@ export const reasons = {
   SESSION_FULL: entry("resource_exhausted", Action.RECONNECT, "the session has as many participants as it may"),
   USER_LIMIT: entry("resource_exhausted", Action.RECONNECT, "the user has as many streams or sessions as one may"),
   BUSY: entry("unavailable", Action.RECONNECT, "more clients come at once than the relay takes in; come back later"),
+  // Not `unavailable`: what calls by itself again on that would make it worse.
+  OVERLOADED: entry("resource_exhausted", Action.RECONNECT, "the session has more to do than it can; come back later"),
   LOG_UNAVAILABLE: entry("unavailable", Action.RECONNECT, "the session's log cannot be reached; try again"),
   LOG_FULL: entry("resource_exhausted", Action.RETRY, "storage full: nothing more can be kept; reading goes on"),
   LOG_DAMAGED: entry("data_loss", Action.STOP, "a stored record of this session is damaged; it is kept aside"),
@@ -87,7 +89,12 @@ export const reasons = {
     Action.DROP,
     "a message names the session, user and client of its own stream",
   ),
-  PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload that this relay knows"),
+  PAYLOAD_MISSING: entry("invalid_argument", Action.DROP, "the message has no payload"),
+  PAYLOAD_UNKNOWN: entry(
+    "unimplemented",
+    Action.DROP,
+    "the message has a payload that this relay does not know; it speaks protocol 1",
+  ),
   PAYLOAD_UNEXPECTED: entry("invalid_argument", Action.DROP, "only the relay sends this payload"),
   HEARTBEAT_INVALID: entry(
     "invalid_argument",
@@ -145,6 +152,7 @@ export type ReasonScope = "stream" | "message" | "either";
 const ofMessages: ReadonlySet<Reason> = new Set([
   "ALREADY_JOINED",
   "PAYLOAD_MISSING",
+  "PAYLOAD_UNKNOWN",
   "PAYLOAD_UNEXPECTED",
   "HEARTBEAT_INVALID",
   "CLIENT_SEQ_REUSED",

@@ -44,6 +44,8 @@ interface InFlight<O> extends Batch<O> {
 
 /** How often a batch that lost its place to others is admitted anew before its senders are told to try again. */
 const maxConflicts = 100;
+/** Claims that are remembered before the older ones are forgotten early: a hundred times the clients that may write at once. */
+const mostClaims = 20_000;
 /** Records of one batch. More gain nothing: the cost of a commit is spread thin long before. */
 const maxBatchRecords = 512;
 /** Bytes of one batch, as its messages came; a record is hardly larger than its message. */
@@ -149,17 +151,22 @@ export class Sequencer<O> {
    */
   supersede(key: string, generation: number): void {
     this.#claims.set(key, Math.max(generation, this.claimOf(key)));
+    if (this.#claims.size >= mostClaims) this.#forgetOlder();
   }
 
   /**
-   * Forgets claims that were not heard of for long: at least as long as clients are remembered, at most twice that. The
-   * log still knows them, so what comes under an older one is refused all the same.
+   * Forgets claims that were not heard of for long: at least as long as clients are remembered, at most twice that, and
+   * sooner where they are many, as new client ids cost nothing. The log still knows them, so what comes under an older one
+   * is refused all the same.
    */
   forgetClaims(nowMs: number): void {
     const sinceMs = Math.min(this.#claimsSinceMs ?? nowMs, nowMs);
     const isDue = nowMs - sinceMs >= this.#limits.clientTtlMs;
     this.#claimsSinceMs = isDue ? nowMs : sinceMs;
-    if (!isDue) return;
+    if (isDue) this.#forgetOlder();
+  }
+
+  #forgetOlder(): void {
     this.#olderClaims = this.#claims;
     this.#claims = new Map();
   }

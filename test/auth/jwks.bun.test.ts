@@ -248,6 +248,34 @@ describe("when a set is asked for", () => {
   });
 });
 
+describe("an attempt of a call that was cut off", () => {
+  test("EG27 it holds nobody up for longer than one may take, and the next is made", async () => {
+    issuer.answers(signed(one));
+    let asked = 0;
+    const cutOff = createJwks({
+      ...issuer,
+      timeoutMs: 1_000,
+      // As on Workers, when the call is gone that asked: nothing of it ever comes back, not even its timeout.
+      fetch: (url, init) => {
+        asked += 1;
+        return asked === 1 ? new Promise(() => undefined) : issuer.fetch(url, init);
+      },
+    });
+    void cutOff.tend(nowMs);
+    const error = await cutOff.find("ES256", "one", nowMs + 1).then(
+      () => assert.fail("was found"),
+      (caught: unknown) => caught,
+    );
+    assert.ok(error instanceof BatonError && error.reason === "KEYS_UNAVAILABLE");
+    assert.ok(error.retryAfterMs > 0);
+    assert.equal(asked, 1);
+    assert.equal((await cutOff.find("ES256", "one", nowMs + 5 * second)).length, 1);
+    assert.equal(asked, 2);
+    await cutOff.tend(nowMs + 6 * minute);
+    assert.equal(asked, 3);
+  });
+});
+
 describe("an issuer that is out of reach", () => {
   test("KS6 the last keys serve for 24 h since they were fetched, and it is asked every 30 s", async () => {
     issuer.answers(signed(one));

@@ -67,7 +67,7 @@ describe("deno task start", () => {
     const run = bench.run(runtimes.deno, ["task", "start", "--port", "0"], { cwd, ownGroup: true });
     const alice = await holdSession(run);
     assert.match(run.stdout, /; Deno [0-9]/);
-    assert.match(run.stdout, /^Native gRPC: off$/m);
+    assert.match(run.stdout, /^Native gRPC: none on Deno [0-9.]+$/m);
     // As a terminal's Ctrl-C: to the whole group. `deno task` hands no signal on.
     process.kill(-(run.child.pid ?? 0), "SIGINT");
     const { fault } = await alice.ended;
@@ -82,7 +82,8 @@ describe("deno task start", () => {
     const cwd = makeClone();
     const elsewhere = join(bench.folder(), "data");
     const run = bench.run(runtimes.deno, ["task", "start", "--port", "0", "--data-dir", elsewhere], { cwd });
-    assert.notEqual((await run.exit).code, 0);
+    assert.equal((await run.exit).code, 78);
+    assert.match(run.stderr, /cannot be written \(not among the paths of --allow-read and --allow-write\)/);
     assert.equal(existsSync(elsewhere), false);
     const flags = config.tasks.start.command.split(" ").filter((word) => word.startsWith("--allow"));
     assert.deepEqual(flags.sort(), [
@@ -129,8 +130,17 @@ describe("one binary", () => {
     const program = join(repository, "dist-binary/baton");
     const run = bench.run(program, ["start", "--port", "0"], { cwd });
     const alice = await holdSession(run);
+    assert.match(run.stdout, /another: baton token --sub alice/);
+    assert.ok(!run.stdout.includes("npx"));
     run.child.kill("SIGTERM");
     assert.equal((await alice.ended).fault?.reason, "DRAIN");
     assert.deepEqual(await run.exit, ended(0));
+
+    const measuring = bench.run(program, ["bench"], { cwd });
+    assert.deepEqual(await measuring.exit, ended(1));
+    assert.match(measuring.stderr, /^baton bench runs programs of the sources, .* run it in a clone$/m);
+    const elsewhere = bench.run(program, ["check"], { cwd, env: { BATON_RUNTIME: "deno" } });
+    assert.deepEqual(await elsewhere.exit, ended(78));
+    assert.match(elsewhere.stderr, /^BATON_RUNTIME: asks for deno, and this one file is Bun .*; unset it/m);
   });
 });

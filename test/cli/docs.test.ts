@@ -31,17 +31,26 @@ describe("the commands that the docs show", () => {
   const examples = readdirSync(join(repository, "examples"), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ name }) => `examples/${name}/README.md`);
-  const shown = ["README.md", "CONTRIBUTING.md", "docs/clients.md", "docs/cli.md", "docs/versioning.md", ...examples]
-    .map(read)
-    .join("\n");
+  const pages = ["clients", "cli", "versioning", "deployments", "operate", "backup"].map((name) => `docs/${name}.md`);
+  const shown = ["README.md", "CONTRIBUTING.md", ...pages, ...examples].map(read).join("\n");
   const all = (pattern: RegExp) => [...new Set([...shown.matchAll(pattern)].map(([, match = ""]) => match))];
 
   test("EX6 npm scripts are there", () => {
     const scripts: object = JSON.parse(read("package.json")).scripts;
-    const named = all(/(?:^|`|&& |node )npm (?:run )?((?!ci\b|run\b|pack\b|install\b)[a-z][\w:]*)/gm);
+    const named = all(/(?:^|`|&& |node )npm (?:run )?((?!ci\b|run\b|pack\b|install\b)[a-z][\w:-]*)/gm);
     assert.ok(named.includes("test") && named.includes("start") && named.includes("trial"), named.join());
     assert.deepEqual(
       named.filter((name) => !Object.hasOwn(scripts, name)),
+      [],
+    );
+  });
+
+  test("EX6 tasks of Deno are there", () => {
+    const tasks: object = JSON.parse(read("deno.json")).tasks;
+    const named = all(/\bdeno task ([a-z]+)`/g);
+    assert.ok(named.includes("start"));
+    assert.deepEqual(
+      named.filter((name) => !Object.hasOwn(tasks, name)),
       [],
     );
   });

@@ -6,9 +6,9 @@ import { after, describe, test } from "node:test";
 import { credentials } from "@grpc/grpc-js";
 import { describeConfig } from "../../src/cli/command-check.ts";
 import { type ConfigFlags, type Environment, readConfig } from "../../src/cli/config.ts";
-import { describeFaults } from "../../src/cli/config-faults.ts";
 import { findCertificateFault } from "../../src/cli/tls-settings.ts";
 import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { describeFaults } from "../../src/runtime/config-faults.ts";
 import { openGrpcClient, openGrpcStream } from "../support/grpc-js.ts";
 import { createBench, repository } from "./run-baton.ts";
 

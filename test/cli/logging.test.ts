@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { describe, test } from "node:test";
 import type { LogRecord } from "@logtape/logtape";
-import { createLineSink, formatRecord } from "../../src/cli/logging.ts";
-import { redact } from "../../src/cli/redact.ts";
+import { createLineSink } from "../../src/cli/logging.ts";
+import { formatRecord } from "../../src/runtime/log-line.ts";
+import { redact } from "../../src/runtime/redact.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 
 const token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJQSU5FQVBQTEUifQ.UElORUFQUExFLVBJTkVBUFBMRQ";

@@ -41,7 +41,7 @@ const sessionMessages: { readonly [K in BusMessage["kind"]]: readonly Extract<Bu
   ],
   renewed: [{ kind: "renewed", client, generation: 1, token }],
   contended: [{ kind: "contended", client, holdMs: 0.5, waitedMs: 2 }],
-  snapshot: [{ kind: "snapshot", seq: 5, first: 1 }],
+  snapshot: [{ kind: "snapshot", epoch: "e", seq: 5, first: 1 }],
 };
 const instanceMessages: { readonly [K in InstanceMessage["kind"]]: Extract<InstanceMessage, { kind: K }> } = {
   disconnect: { kind: "disconnect", sessionId: "s", userId: "", clientId: "" },

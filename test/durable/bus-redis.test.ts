@@ -228,6 +228,22 @@ describe("bus over a connection that stands still", () => {
     other.close();
   });
 
+  test("SL11 a session of which too much is said takes a quarter of the room, and the others' messages go out", async () => {
+    const { connection, sent, release } = stuck();
+    const bus = createRedisBus(connection, { prefix, instanceId: "a" });
+    const frame = new Uint8Array(150_000);
+    const sender = { userId: "u", clientId: "c" };
+    for (let i = 0; i < 50; i++) bus.publish("loud", { kind: "ephemeral", sender, slot: "x", frame });
+    // One is under way, and 1,000,000 characters hold four that wait, of 200,000 each.
+    assert.equal(bus.counts.lost, 50 - 1 - 4);
+    bus.publish("quiet", supersede(1));
+    bus.publish("quiet", supersede(2));
+    assert.equal(bus.counts.lost, 50 - 1 - 4);
+    release();
+    await until(() => sent.some((text) => text.includes('"generation":2')));
+    bus.close();
+  });
+
   test("BU4 what gathers while a publish is under way goes out as one, in its order, and makes room", async () => {
     const { connection, sent, release } = stuck();
     const bus = createRedisBus(connection, { prefix, instanceId: "a" });

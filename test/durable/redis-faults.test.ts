@@ -361,6 +361,37 @@ describeWithRedis("the log on a Redis that fails", () => {
     assert.equal((await log.claim("s", alice, "e")).lastClientSeq, 0);
   });
 
+  test("SL9 of very many clients some are looked at by each that is new, and all those that are old go in the end", async () => {
+    let nowMs = 1_764_000_000_000;
+    const log = await bench.open({ now: () => nowMs, clientTtlMs: 100_000 });
+    const claim = (name: string, n: number) => log.claim("s", { userId: "carol", clientId: `${name}-${n}` }, "e");
+    const kept = async () => Number(await bench.command("HLEN", "{baton:}session:s"));
+    await Promise.all(Array.from({ length: 2_000 }, (_, n) => claim("old", n)));
+    const many = await kept();
+    assert.ok(many > 2_000, `${many} fields`);
+    nowMs += 200_000;
+    await claim("new", 0);
+    const first = await kept();
+    assert.ok(first < many && first > many - 500, `${first} of ${many} are left after one`);
+    for (let n = 1; n <= 200; n++) await claim("new", n);
+    assert.ok((await kept()) < 220, `${await kept()} are left`);
+    assert.equal((await claim("new", 0)).lastClientSeq, 0);
+  });
+
+  test("SL10 a doorbell that says no head rings for whatever there may be", async () => {
+    const log = await bench.open();
+    await fill(log, "s", 1);
+    const heard: (number | undefined)[] = [];
+    const unwatch = log.watch("s", (head) => heard.push(head));
+    await patiently(async () => assert.equal(heard.length, 1));
+    for (const text of ["junk", "NaN", "1e400", '{"v":1}', "1.5", "7"]) {
+      await bench.command("PUBLISH", "baton:doorbell:s", text);
+    }
+    await patiently(async () => assert.ok(heard.includes(7)));
+    assert.deepEqual(heard, [undefined, undefined, undefined, undefined, undefined, undefined, 7]);
+    unwatch();
+  });
+
   test("RL16 every instance hears the doorbell, to which head, and again once a lost connection is back", async () => {
     const proxy = await startAnswerProxy(bench.redis.port);
     const [writer, listener] = [await bench.open(), await bench.open({ url: `redis://127.0.0.1:${proxy.port}` })];

@@ -55,6 +55,27 @@ describeWithRedis("the log on a Redis that lost what came last", () => {
     });
   }
 
+  test("SL3 who holds a claim that was lost writes on, and whoever claims after that comes before it", async () => {
+    const [log, other] = [await bench.open(), await bench.open()];
+    const older = await fill(log, "s", 5);
+    const restore = await remember();
+    const claim = await log.claim("s", alice, "unused");
+    await restore();
+    const batch = (head: number, { generation }: { generation: number }) => ({
+      epoch: epochOf("s"),
+      expectedHead: head,
+      records: recordsAfter(head, 1),
+      writers: [{ ...alice, generation, lastClientSeq: head + 1 }],
+    });
+    assert.deepEqual(await log.append("s", batch(5, claim)), { kind: "appended" });
+    assert.deepEqual(await other.append("s", batch(6, older)), { kind: "superseded", clients: [alice] });
+    const next = await other.claim("s", alice, "unused");
+    assert.ok(next.generation > claim.generation);
+    assert.equal(next.lastClientSeq, 6);
+    assert.deepEqual(await log.append("s", batch(6, claim)), { kind: "superseded", clients: [alice] });
+    assert.deepEqual(await other.append("s", batch(6, next)), { kind: "appended" });
+  });
+
   test("RL7 who only read it finds the loss as well", async () => {
     const [log, reader] = [await bench.open(), await bench.open()];
     await fill(log, "s", 5);

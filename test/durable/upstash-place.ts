@@ -30,6 +30,7 @@ export function useUpstash(options: Omit<BridgeOptions, "redisPort"> = {}): Upst
     faults.splice(0);
     requests.splice(0);
     for (const name of Object.keys(streamFaults)) Reflect.deleteProperty(streamFaults, name);
+    bridge.faultOf = () => undefined;
     bridge.token = canaryToken;
     await until(() => bridge?.streams.living === 0);
   });

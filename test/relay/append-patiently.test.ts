@@ -57,8 +57,9 @@ describe("a batch whose outcome is not known", () => {
     });
   }
 
-  test("SF3 what stands there at the first attempt is another's, whatever it is", async () => {
-    assert.equal((await append([conflict(batch.records)]).outcome).kind, "conflict");
+  test("SF2 what stands there at the first attempt and is the batch was written by it: on the way it was doubled", async () => {
+    assert.deepEqual(await append([conflict(batch.records)]).outcome, { kind: "found", after: [] });
+    assert.equal((await append([conflict(batch.records.slice(1))]).outcome).kind, "conflict");
   });
 
   test("SF1 its room is told once that it waits", async () => {

@@ -92,8 +92,8 @@ describe("what can be put in one message", () => {
       message: field(numberOf("edit"), Uint8Array.from([10, 1, 97, ...repeat([(changes << 3) | 2, 0])])),
       reason: "EDIT_TOO_LARGE",
     },
-    "128,000 unknown fields": { message: repeat([...varint(15 << 3), 1]), reason: "PAYLOAD_MISSING" },
-    "250,000 packed numbers of an unknown field": { message: field(100, repeat([1])), reason: "PAYLOAD_MISSING" },
+    "128,000 unknown fields": { message: repeat([...varint(15 << 3), 1]), reason: "PAYLOAD_UNKNOWN" },
+    "250,000 packed numbers of an unknown field": { message: field(100, repeat([1])), reason: "PAYLOAD_UNKNOWN" },
     "the same field 85,000 times": { message: repeat([...varint(numberOf("seq") << 3), 1]), reason: "PAYLOAD_MISSING" },
   };
 

@@ -229,6 +229,15 @@ describe("sequencer", () => {
     assert.equal(queue.next(4).batch?.records.length, 1);
   });
 
+  test("SL12 of claims that are very many the older ones are forgotten early, and what is new is known", () => {
+    const queue = sequencer();
+    const names = Array.from({ length: 100_000 }, (_, n) => `client ${n}`);
+    for (const [n, name] of names.entries()) queue.supersede(name, n + 1);
+    const known = names.filter((name, n) => queue.claimOf(name) === n + 1);
+    assert.ok(known.length >= 20_000 && known.length <= 40_000, `${known.length} are known`);
+    assert.deepEqual(known, names.slice(-known.length), "the newest");
+  });
+
   test("OR15 a claim is known for as long as its client is remembered, and is forgotten after twice that", () => {
     const queue = sequencer({ clientTtlMs: 1000 });
     queue.forgetClaims(5_000);

@@ -3,6 +3,8 @@ import { connect, createServer, type Socket } from "node:net";
 
 export interface AnswerProxy {
   readonly port: number;
+  /** Of the server, for connections from now on. */
+  targetPort: number;
   /** Connections that were made through it. */
   readonly connections: number;
   /** Asked for what the server answers: false keeps it from the client, and cuts the connection. */
@@ -21,7 +23,7 @@ export async function startAnswerProxy(targetPort: number): Promise<AnswerProxy>
   const server = createServer((client) => {
     if (!proxy.isOpen) return void client.destroy();
     connections += 1;
-    const target = connect(targetPort, "127.0.0.1");
+    const target = connect(proxy.targetPort, "127.0.0.1");
     for (const [from, to] of [
       [client, target],
       [target, client],
@@ -47,6 +49,7 @@ export async function startAnswerProxy(targetPort: number): Promise<AnswerProxy>
   };
   const proxy: AnswerProxy = {
     port: typeof address === "object" && address !== null ? address.port : 0,
+    targetPort,
     get connections() {
       return connections;
     },

@@ -14,6 +14,8 @@ export type RequestFault =
   | { readonly kind: "answer cut" }
   /** Nothing is done, and nothing comes. */
   | { readonly kind: "silence" }
+  /** It is done twice, as by a proxy that sent it again; of the second time is told. */
+  | { readonly kind: "doubled" }
   /** It is done, and told so late. */
   | { readonly kind: "late"; readonly delayMs: number }
   /** Nothing is done; this is told. */
@@ -35,6 +37,8 @@ export interface UpstashBridge {
   readonly readOnlyToken: string;
   /** What becomes of the next requests, in their order. */
   readonly faults: RequestFault[];
+  /** Asked first for each request: what becomes of this one. */
+  faultOf: (command: readonly string[]) => RequestFault | undefined;
   /** What has been asked so far. */
   readonly requests: { readonly path: string; readonly command: readonly string[]; readonly syncToken: string }[];
   readonly streams: UpstashStreams;
@@ -131,16 +135,18 @@ export async function startUpstashBridge(options: BridgeOptions): Promise<Upstas
     }
     const body: unknown = text === "" ? [] : JSON.parse(text);
     const syncToken = request.headers["upstash-sync-token"];
+    const command = isCommand(body) ? body : [];
     bridge.requests.push({
       path: url.pathname,
-      command: isCommand(body) ? body : [],
+      command,
       syncToken: typeof syncToken === "string" ? syncToken : "",
     });
 
-    const fault = bridge.faults.shift();
+    const fault = bridge.faultOf(command) ?? bridge.faults.shift();
     if (fault?.kind === "silence") return;
     if (fault?.kind === "lost") return void request.socket.destroy();
     if (fault?.kind === "instead") return send(fault.status, fault.body, fault.headers);
+    if (fault?.kind === "doubled") await answer(url.pathname, body, token);
     const { status, body: reply } = await answer(url.pathname, body, token);
     const isBase64 = request.headers["upstash-encoding"] === "base64";
     const told = JSON.stringify(isBase64 ? inBase64(reply) : reply);
@@ -171,6 +177,7 @@ export async function startUpstashBridge(options: BridgeOptions): Promise<Upstas
     token: "canary-upstash-token",
     readOnlyToken: "canary-read-only-token",
     faults: [],
+    faultOf: () => undefined,
     requests: [],
     streams,
     streamFaults: {},

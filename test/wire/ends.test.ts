@@ -209,7 +209,7 @@ describe("what is no call", () => {
         assert.equal(response.headers.get("grpc-status"), "12");
         assert.match(
           decodeURIComponent(response.headers.get("grpc-message") ?? ""),
-          /native gRPC is served over HTTP\/2 on the relay's gRPC port/,
+          /native gRPC is served over HTTP\/2 on the gRPC port of a relay that has one/,
         );
         assert.equal((await response.arrayBuffer()).byteLength, 0);
       }

@@ -35,8 +35,8 @@ const runs: Record<string, Suites> = {
   "Deno.serve": {
     ...onDeno,
     listener: "Deno.serve",
-    only: /(bodies|grpc|listen|socket|tls|vanish)\.test\.ts$/,
-    atLeast: 60,
+    only: /(bodies|deno-sockets|early-answer|grpc|listen|socket|socket-ends|tls|vanish)\.test\.ts$/,
+    atLeast: 90,
   },
 };
 

@@ -14,6 +14,11 @@ const isServed = listenerHere === "Bun.serve" || !("Bun" in globalThis);
 const skip = !isServed;
 const where = isServed ? "" : " (skipped: Bun's node:http serves no WebSocket)";
 
+/** docs/decisions/0008-sockets-on-deno.md. */
+const isDeno = listenerHere === "Deno.serve";
+const unlessCut = isDeno ? " (skipped: Deno cannot cut a WebSocket off)" : "";
+const unlessHeld = isDeno ? " (skipped: Deno cannot hold a WebSocket back)" : "";
+
 const { start, floating } = useHarnesses();
 
 const frame = encodeFrame(SessionMessageSchema, customMessage("x"), "binary");
@@ -204,7 +209,7 @@ describe(`a peer that does not keep up${where}`, { skip }, () => {
     });
   }
 
-  test("WK11 one that does not take the end in time is cut off", async () => {
+  test(`WK11 one that does not take the end in time is cut off${unlessCut}`, { skip: isDeno }, async () => {
     const harness = await start({ session: endStuck, endGraceMs: 100 });
     const called = harness.nextCall();
     const socket = await RawSocket.open(harness.url);
@@ -231,7 +236,7 @@ describe(`a peer that does not keep up${where}`, { skip }, () => {
     connection.destroy();
   });
 
-  test("WK11 one that does not answer the close frame is cut off", async () => {
+  test(`WK11 one that does not answer the close frame is cut off${unlessCut}`, { skip: isDeno }, async () => {
     const harness = await start({ session: async ({ outlet }) => outlet.end(), endGraceMs: 100 });
     const { connection, rest } = await shakeHands(harness.url);
     assert.ok(rest.length >= 0);
@@ -241,7 +246,7 @@ describe(`a peer that does not keep up${where}`, { skip }, () => {
   });
 });
 
-describe(`a peer that says more than is read${where}`, { skip }, () => {
+describe(`a peer that says more than is read${where}${unlessHeld}`, { skip: skip || isDeno }, () => {
   test("WK12 one that is held back when its stream ends is told the end", async () => {
     const behind = Promise.withResolvers<void>();
     const harness = await start({

@@ -6,6 +6,8 @@ export interface WorkerdSetup {
   readonly objects: Readonly<Record<string, string>>;
   /** Variables and secrets, as the worker finds them in its environment. */
   readonly variables?: Readonly<Record<string, string>>;
+  /** A certificate, as PEM, that the worker trusts, and it alone, where it asks others; those may be on this machine. */
+  readonly trusts?: string;
 }
 
 /** The date under which the worker is deployed; it takes no flags. */
@@ -33,7 +35,7 @@ export class Control extends WorkerEntrypoint {
 `;
 
 /** What `workerd serve` is told. Text of Cap'n Proto takes strings as JSON writes them. */
-export function workerdConfig({ objects, variables = {} }: WorkerdSetup): string {
+export function workerdConfig({ objects, variables = {}, trusts }: WorkerdSetup): string {
   const text = (value: string) => JSON.stringify(value);
   const list = (items: readonly string[]) => `[${items.join(", ")}]`;
   const bindings = [
@@ -45,11 +47,14 @@ export function workerdConfig({ objects, variables = {} }: WorkerdSetup): string
   const classes = [...new Set(Object.values(objects))].map(
     (name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`,
   );
+  const outside = `(allow = ["public", "private"], tlsOptions = (trustedCertificates = [${text(trusts ?? "")}]))`;
+  const internet = trusts === undefined ? [] : [`(name = "internet", network = ${outside})`];
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "worker", worker = .worker),
     (name = "objects", disk = (writable = true)),
+    ${internet.join("")}
   ],
   sockets = [
     (name = "worker", address = "127.0.0.1:0", http = (), service = "worker"),

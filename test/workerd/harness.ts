@@ -45,21 +45,23 @@ export class Workerd {
   /** Of the worker, without a slash at its end. */
   url = "";
   readonly #folder: string;
+  readonly #setup: WorkerdSetup;
   #controlUrl = "";
   #child: ChildProcess | undefined;
   #output = "";
 
-  private constructor(folder: string) {
+  private constructor(folder: string, setup: WorkerdSetup) {
     this.#folder = folder;
+    this.#setup = setup;
   }
 
   static async start(options: WorkerdOptions): Promise<Workerd> {
     const folder = mkdtempSync(join(tmpdir(), "baton-workerd-"));
     writeFileSync(join(folder, "worker.mjs"), bundleWorker(options.entry));
     writeFileSync(join(folder, "tested.mjs"), testedModule);
-    writeFileSync(join(folder, "config.capnp"), workerdConfig(options));
     mkdirSync(join(folder, "objects"));
-    const workerd = new Workerd(folder);
+    const workerd = new Workerd(folder, options);
+    workerd.#configure(options);
     await workerd.start();
     return workerd;
   }
@@ -148,9 +150,15 @@ export class Workerd {
     await gone;
   }
 
-  async restart(): Promise<void> {
+  /** @param variables instead of those it had */
+  async restart(variables?: WorkerdSetup["variables"]): Promise<void> {
     await this.kill();
+    if (variables !== undefined) this.#configure({ ...this.#setup, variables });
     await this.start();
+  }
+
+  #configure(setup: WorkerdSetup): void {
+    writeFileSync(join(this.#folder, "config.capnp"), workerdConfig(setup));
   }
 
   /** Ends the process, and removes what its objects wrote. */

@@ -8,7 +8,7 @@ import { Workerd } from "./harness.ts";
 /** What workerd listens with carries HTTP/1.1 alone. */
 export type WorkerKind = "connect-h1" | "grpc-web-h1";
 
-const secret = "a secret of the tests, thirty-two bytes long";
+export const secret = "a secret of the tests, thirty-two bytes long";
 const everything = "session:edit session:comment session:custom";
 
 export interface WorkerJoin {
@@ -21,12 +21,29 @@ export interface WorkerJoin {
   readonly pendingFrom?: bigint;
 }
 
+interface WorkerSetup {
+  /** Another worker that stands around the relay, and the name of its class of sessions. */
+  readonly worker?: { readonly entry: string; readonly session: string };
+  /** As PEM: it trusts this certificate, and no other. */
+  readonly trusts?: string;
+}
+
+const deployed = {
+  entry: fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.url)),
+  session: "SessionObject",
+};
+
 /** The relay as it is deployed, in a workerd of its own. */
-export async function startWorkerRelay(variables: Readonly<Record<string, string>> = {}) {
+export async function startWorkerRelay(
+  variables: Readonly<Record<string, string>> = {},
+  { worker = deployed, trusts }: WorkerSetup = {},
+) {
+  const key = "BATON_JWKS_URL" in variables ? {} : { BATON_JWT_SECRET: secret };
   const workerd = await Workerd.start({
-    entry: fileURLToPath(new URL("../../src/runtime/worker.ts", import.meta.url)),
-    objects: { SESSIONS: "SessionObject", REPLICAS: "ReplicaObject", DIRECTORY: "DirectoryObject" },
-    variables: { BATON_JWT_SECRET: secret, ...variables },
+    entry: worker.entry,
+    objects: { SESSIONS: worker.session, REPLICAS: "ReplicaObject", DIRECTORY: "DirectoryObject" },
+    variables: { ...key, ...variables },
+    ...(trusts !== undefined && { trusts }),
   });
   const streams = new Set<Stream>();
   const token = ({

@@ -15,6 +15,8 @@ import type { BareStream, Tally } from "./bare-stream.ts";
 /** Of servers on loopback that live as long as one measurement. */
 export const secret = new TextEncoder().encode("a secret of the bench, thirty-two bytes long");
 export const sessionId = "bench";
+/** Where one session is not enough. */
+export const sessionOf = (index: number): string => `${sessionId}/${index}`;
 
 export type Payload = NonNullable<MessageInitShape<typeof SessionMessageSchema>["payload"]>;
 type JoinFields = MessageInitShape<typeof JoinSchema>;
@@ -32,7 +34,11 @@ export function writeToken(sub: string): Promise<string> {
 }
 
 function tokenOf(sub: string, scope: string): Promise<string> {
-  return signDevelopmentToken(secret, { sub, sessions: [sessionId], scope, ttlSeconds: 3600 }, Date.now());
+  return signDevelopmentToken(
+    secret,
+    { sub, sessions: [sessionId, `${sessionId}/*`], scope, ttlSeconds: 3600 },
+    Date.now(),
+  );
 }
 
 export interface CallOptions {
@@ -41,6 +47,8 @@ export interface CallOptions {
   /** Default: Connect's. */
   readonly contentType?: string;
   readonly join?: JoinFields;
+  /** Default: `sessionId`. */
+  readonly session?: string | undefined;
   readonly onMessage?: (bytes: Uint8Array) => void;
   readonly onEnd?: (text: string) => void;
 }
@@ -57,18 +65,18 @@ export function encodeSubscribe(join: JoinFields = {}): Uint8Array {
 }
 
 /** Opens `CollaborativeSession`, and joins. */
-export function collaborate(connection: BareConnection, { join = {}, ...options }: CallOptions): BareStream {
+export function collaborate(connection: BareConnection, { join = {}, session, ...options }: CallOptions): BareStream {
   const stream = connection.stream({ ...options, path: collaboratePath });
-  stream.send(encodeMessage({ case: "join", value: join }));
+  stream.send(encodeMessage({ case: "join", value: join }, 0, session));
   return stream;
 }
 
-/** A message as a client sends it. `clientSeq` 0: it is not logged. */
-export function encodeMessage(payload: Payload, clientSeq = 0): Uint8Array {
+/** A message as a client sends it. `clientSeq` 0: it is not logged. `session`: of a Join. */
+export function encodeMessage(payload: Payload, clientSeq = 0, session = sessionId): Uint8Array {
   const message = create(SessionMessageSchema, {
     payload,
     clientSeq: BigInt(clientSeq),
-    ...(payload.case === "join" ? { sessionId } : {}),
+    ...(payload.case === "join" ? { sessionId: session } : {}),
   });
   return envelop(toBinary(SessionMessageSchema, message));
 }

@@ -42,7 +42,8 @@ export async function measureLatency(
     };
     // The file is there before the others join: only one may make it.
     for (let index = 0; index < writers; index++) {
-      const writer = new Writer(await open(), index, await writeToken(`u${index}`), seen, acked);
+      const token = await writeToken(`u${index}`);
+      const writer = new Writer(await open(), { token, clientId: `w${index}`, filePath: "main.ts", seen, acked });
       all.push(writer);
       await until(() => writer.isJoined, "a join");
       if (index > 0) continue;

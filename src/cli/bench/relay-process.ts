@@ -1,9 +1,10 @@
-// The relay, whole, with its rates off, as a process to be measured. Its arguments: "memory", or a folder for SQLite; and
-// limits that differ from those below, as JSON.
+// The relay, whole, with its rates off, as a process to be measured. Its arguments: "memory", the URL of a Redis, or a
+// folder for SQLite; and limits that differ from those below, as JSON.
 import process from "node:process";
 import { z } from "zod";
 import { importSecret } from "../../auth/key-import.ts";
 import { createKeySet } from "../../auth/keys.ts";
+import type { LogChoice } from "../../runtime/open-log.ts";
 import { startRelay } from "../../runtime/start-relay.ts";
 import { defaultLimits } from "../../session/limits.ts";
 import { secret } from "./calls.ts";
@@ -11,15 +12,21 @@ import { announce } from "./side-channel.ts";
 
 const unlimited = 1e9;
 
-const [log = "memory", changed = "{}"] = process.argv.slice(2);
+const [place = "memory", changed = "{}"] = process.argv.slice(2);
 const imported = await importSecret(secret);
 if (imported.kind === "refused") throw new Error(imported.message);
+
+function logOf(): LogChoice {
+  if (place === "memory") return place;
+  return place.startsWith("redis:") ? { kind: "redis", url: place, prefix: "bench:" } : "sqlite";
+}
+
 const relay = await startRelay({
   host: "127.0.0.1",
   port: 0,
   grpcPort: 0,
-  log: log === "memory" ? "memory" : "sqlite",
-  dataDir: log,
+  log: logOf(),
+  dataDir: place,
   keys: createKeySet(imported.keys),
   limits: {
     ...defaultLimits,

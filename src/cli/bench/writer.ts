@@ -1,13 +1,16 @@
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { SessionMessageSchema } from "../../gen/codereview/v1/codereview_pb.ts";
+import { type SessionMessage, SessionMessageSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import type { BareConnection } from "./bare-connection.ts";
 import { type BareStream, newTally } from "./bare-stream.ts";
 import { collaborate, decodeMessage, encodeMessage } from "./calls.ts";
 
-/** The newest version of the file that anybody here has seen. */
+/** The newest version of the file that anybody has seen. */
 export interface Seen {
   version: number;
 }
+
+/** Letters that a writer types between two line breaks. */
+const lineLength = 40;
 
 const editField = SessionMessageSchema.field.edit.number;
 
@@ -22,46 +25,72 @@ function isEdit(bytes: Uint8Array): boolean {
   return false;
 }
 
-/** One who types into the file that all type into; its next edit waits for the ack of its last. */
+export interface WriterOptions {
+  readonly token: string;
+  readonly clientId: string;
+  /** Default: the one session of a bench. */
+  readonly session?: string | undefined;
+  readonly filePath: string;
+  /** Shared with those who are at the same relay: what it has told one of them, it knows of another. */
+  readonly seen: Seen;
+  readonly acked: (sentMs: number) => void;
+  /** What others said; undefined: somebody else decodes it. */
+  readonly heard?: ((message: SessionMessage) => void) | undefined;
+}
+
+/** One who types into a file that others may type into; its next edit waits for the ack of its last. */
 export class Writer {
   readonly #stream: BareStream;
-  readonly #acked: (sentMs: number) => void;
-  readonly #seen: Seen;
+  readonly #options: WriterOptions;
   #clientSeq = 0;
   #sentMs = 0;
   isJoined = false;
   isWaiting = false;
 
-  constructor(connection: BareConnection, index: number, token: string, seen: Seen, acked: (sentMs: number) => void) {
-    this.#seen = seen;
-    this.#acked = acked;
+  constructor(connection: BareConnection, options: WriterOptions) {
+    this.#options = options;
+    const { token, clientId, session } = options;
     this.#stream = collaborate(connection, {
       token,
+      session,
       tally: newTally(),
-      join: { clientId: `w${index}` },
+      join: { clientId },
       onMessage: (bytes) => this.#hear(bytes),
     });
   }
 
   /** The client's number of the edit that it sends. */
   edit(): number {
+    const { filePath, seen } = this.#options;
     this.isWaiting = true;
     this.#clientSeq += 1;
     this.#sentMs = performance.now();
-    const value = { filePath: "main.ts", version: this.#seen.version, changes: [{ from: 0, to: 0, insert: "x" }] };
+    const insert = this.#clientSeq % lineLength === 0 ? "\n" : "x";
+    const value = { filePath, version: seen.version, changes: [{ from: 0, to: 0, insert }] };
     this.#stream.send(encodeMessage({ case: "edit", value }, this.#clientSeq));
     return this.#clientSeq;
   }
 
+  /** Says that it is there, which who says nothing else has to. */
+  beat(): void {
+    this.#stream.send(encodeMessage({ case: "heartbeat", value: {} }));
+  }
+
   #hear(bytes: Uint8Array): void {
-    // The reader decodes these, for all.
-    if (isEdit(bytes)) return;
-    const { payload } = decodeMessage(bytes);
+    const { heard, seen, acked, filePath } = this.#options;
+    if (heard === undefined && isEdit(bytes)) return;
+    const message = decodeMessage(bytes);
+    const { payload } = message;
+    if (payload.case === "edit") heard?.(message);
     if (payload.case === "welcome") this.isJoined = true;
+    if (payload.case === "snapshot") {
+      const file = payload.value.files.find((one) => one.filePath === filePath);
+      seen.version = Math.max(seen.version, file?.version ?? 0);
+    }
     if (payload.case === "fault") throw new Error(`an edit was refused: ${payload.value.reason}`);
     if (payload.case !== "ack") return;
-    this.#seen.version = Math.max(this.#seen.version, payload.value.version);
+    seen.version = Math.max(seen.version, payload.value.version);
     this.isWaiting = false;
-    this.#acked(this.#sentMs);
+    acked(this.#sentMs);
   }
 }

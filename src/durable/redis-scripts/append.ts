@@ -6,6 +6,7 @@ import { packsFunction, sessionScript } from "./session.ts";
  * number.
  *
  * `checksum`: the head is the expected one, and its checksum, which the caller does not know, is in the answer.
+ * An older claim than the batch's is one that the server went back to: the newer one was lost with it, and holds.
  * Nothing is written before XADD, and that is refused where memory is full.
  */
 export const appendScript = sessionScript(
@@ -23,7 +24,7 @@ end
 local superseded, clients = {}, {}
 for i = 15, #ARGV, 3 do
   local client = redis.call('HGET', KEYS[1], ARGV[i])
-  if not client or string.match(client, '^%d+') ~= ARGV[i + 1] then superseded[#superseded + 1] = (i - 15) / 3 end
+  if not client or tonumber(string.match(client, '^%d+')) > tonumber(ARGV[i + 1]) then superseded[#superseded + 1] = (i - 15) / 3 end
   clients[ARGV[i]] = ARGV[i + 1] .. ' ' .. ARGV[i + 2] .. ' ' .. ARGV[13]
 end
 if #superseded > 0 then return answer('superseded', superseded) end

@@ -5,21 +5,36 @@ import { sessionScript } from "./session.ts";
  * `<seq>:<checksum>:<index>`. It is there once that field is, which comes with its last part.
  *
  * ARGV: 6 epoch, 7 seq, 8 checksum, 9 the part's index, 10 the part, 11 the count of parts where this is the last.
- * `ignored` takes the parts before it away, unless they are those of the snapshot that is kept there.
+ * `ignored` takes the parts before it away, unless they are those of the snapshot that is kept there. So does a last part
+ * before which one is missing: somebody has removed it meanwhile. With a snapshot that is whole, parts go that belong to
+ * none and are not of a later one: whoever wrote them was refused, or died.
  */
 export const putSnapshotScript = sessionScript(
   "put-snapshot",
   `
 local seq, name = tonumber(ARGV[7]), ARGV[7] .. ':' .. ARGV[8] .. ':'
-local kept = redis.call('HGET', KEYS[3], ARGV[7])
-if kept or session.epoch ~= ARGV[6] or seq > tonumber(session.head) or seq < tonumber(session.first) - 1 then
-  if not kept or string.match(kept, ' (%d+)$') ~= ARGV[8] then
-    for i = 0, tonumber(ARGV[9]) - 1 do redis.call('HDEL', KEYS[3], name .. integer(i)) end
-  end
+local function ignore()
+  for i = 0, tonumber(ARGV[9]) do redis.call('HDEL', KEYS[3], name .. integer(i)) end
   return answer('ignored')
 end
+local kept = redis.call('HGET', KEYS[3], ARGV[7])
+if kept and string.match(kept, ' (%d+)$') == ARGV[8] then return answer('ignored') end
+if kept or session.epoch ~= ARGV[6] or seq > tonumber(session.head) or seq < tonumber(session.first) - 1 then
+  return ignore()
+end
 redis.call('HSET', KEYS[3], name .. ARGV[9], ARGV[10])
-if ARGV[11] ~= '' then redis.call('HSET', KEYS[3], ARGV[7], ARGV[11] .. ' ' .. ARGV[8]) end
+if ARGV[11] == '' then return answer('kept') end
+for i = 0, tonumber(ARGV[9]) do
+  if redis.call('HEXISTS', KEYS[3], name .. integer(i)) == 0 then return ignore() end
+end
+redis.call('HSET', KEYS[3], ARGV[7], ARGV[11] .. ' ' .. ARGV[8])
+for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
+  local of, checksum = string.match(field, '^(%d+):(%d+):')
+  if of and tonumber(of) <= seq then
+    local head = redis.call('HGET', KEYS[3], of)
+    if not head or string.match(head, ' (%d+)$') ~= checksum then redis.call('HDEL', KEYS[3], field) end
+  end
+end
 return answer('kept')
 `,
 );
@@ -58,6 +73,12 @@ if session.epoch ~= ARGV[6] or dropped == tonumber(session.first) - 1 then retur
 removeSnapshots(function(seq) return seq == dropped end)
 return answer('dropped')
 `,
+);
+
+/** ARGV: 6 a seq. Answers with the pack that has it, if there is one, as the stream keeps it. */
+export const findPackScript = sessionScript(
+  "find-pack",
+  "return answer('found', redis.call('XREVRANGE', KEYS[2], ARGV[6], '-', 'COUNT', 1)[1])",
 );
 
 /**

@@ -54,8 +54,12 @@ export class CarriedStream implements TimedStream {
   #unheard: HopUp[] | undefined = [];
   #moves = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Of its Welcome, where its client's calls bring it along. */
+  #resumeToken = "";
   /** Its user's streams count it. */
   #isCounted = false;
+  /** Its object said a good end, behind which its link closes; what came before is still being written. */
+  #isEnding = false;
   #isOver = false;
 
   constructor(
@@ -78,7 +82,7 @@ export class CarriedStream implements TimedStream {
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, limits.tokenSkewMs);
     const isBlind = hello.protocol === "websocket" && !gateway.socketsTell;
-    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now) : undefined;
+    this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now, limits.heartbeatMs) : undefined;
     this.#down = new Downlink(
       this.#echoed ?? outlet,
       gateway,
@@ -116,25 +120,28 @@ export class CarriedStream implements TimedStream {
     const user = users.of(principal.userId, now());
     user.assertStream();
     // From here on, since others of this user may come while the object is reached.
-    user.began();
+    user.visit(sessionId, now());
+    user.began(sessionId);
     this.#isCounted = true;
-    await this.#linkTo(sessionId);
+    await this.#linkTo(sessionId, []);
     if (this.#isOver) return;
     this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     this.#say({ kind: "hello", hello: this.#hello });
   }
 
-  async #linkTo(object: string): Promise<void> {
+  /** With what was said before, all of it in one turn: nothing that is said meanwhile comes before its hello. */
+  async #linkTo(object: string, said: readonly HopUp[]): Promise<void> {
     const move = this.#moves;
     const isPresent = () => move === this.#moves;
     const link = await this.#reach(() =>
       this.#gateway.objects.open(object, {
         message: (bytes) => void (isPresent() && this.#hear(bytes)),
-        closed: () => void (isPresent() && this.#over(new BatonError("LOG_UNAVAILABLE"))),
+        closed: () => void (isPresent() && this.#linkClosed()),
       }),
     );
-    if (this.#isOver) link.close();
-    else this.#link = link;
+    if (this.#isOver) return link.close();
+    this.#link = link;
+    for (const hop of said) link.send(encodeHop(hop));
   }
 
   /** To the object at which it belongs, with all that it has said. */
@@ -143,9 +150,7 @@ export class CarriedStream implements TimedStream {
     this.#moves += 1;
     this.#link?.close();
     if (said === undefined || this.#moves > mostMoves) return this.#over(new BatonError("LOG_UNAVAILABLE"));
-    await this.#linkTo(object);
-    // And with what was said meanwhile.
-    if (!this.#isOver) for (const hop of said) this.#link?.send(encodeHop(hop));
+    await this.#linkTo(object, said);
   }
 
   /** Its client said something; so many bytes of it came on this stream. */
@@ -265,8 +270,13 @@ export class CarriedStream implements TimedStream {
       case "joined": {
         const { sessionId } = this.#hello;
         const { userId } = this.#principal;
-        const { clientId } = hop;
-        this.#down.joined({ sessionId, userId, clientId, key: clientKey(userId, clientId) });
+        const { clientId, resumeToken } = hop;
+        const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
+        this.#down.joined(identity);
+        if (this.carriage === "split" && resumeToken !== "") {
+          this.#resumeToken = resumeToken;
+          this.#gateway.subscribers.add(resumeToken, identity, this);
+        }
         break;
       }
       case "heard":
@@ -278,13 +288,22 @@ export class CarriedStream implements TimedStream {
         this.toldExpiring = false;
         break;
       case "end":
-        // What came before a good end is still written.
-        if (hop.error === undefined) void this.#down.flushed().then(() => this.#over(undefined));
+        if (hop.error === undefined) void this.#endWell();
         else this.#over(hop.error);
         break;
       default:
         break;
     }
+  }
+
+  #linkClosed(): void {
+    if (!this.#isEnding) this.#over(new BatonError("LOG_UNAVAILABLE"));
+  }
+
+  async #endWell(): Promise<void> {
+    this.#isEnding = true;
+    await this.#down.flushed();
+    this.#over(undefined);
   }
 
   /** Nothing is taken or delivered after its token is over, to the millisecond. */
@@ -314,9 +333,10 @@ export class CarriedStream implements TimedStream {
     if (this.#isOver) return;
     this.#isOver = true;
     clearInterval(this.#timer);
-    const { users, now, meters } = this.#gateway;
+    const { users, now, meters, subscribers } = this.#gateway;
+    subscribers.delete(this.#resumeToken, this);
     if (this.#isCounted) {
-      users.of(this.#hello.principal.userId, now()).ended(now());
+      users.of(this.#hello.principal.userId, now()).ended(now(), this.#hello.sessionId);
       users.sweep(now());
     }
     if (this.#link !== undefined) {

@@ -23,7 +23,7 @@ export async function handPublish(
   request: PublishRequest,
   headers: Headers,
 ): Promise<PublishResponse> {
-  const { now, users, objects, limits } = gateway;
+  const { now, users, objects, limits, subscribers } = gateway;
   const principal = await authenticate(gateway, headers);
   const { sessionId } = request;
   assertSessionId(sessionId);
@@ -31,6 +31,7 @@ export async function handPublish(
   const user = users.of(principal.userId, now());
   // Without a stream it claims a client, and may make a session: the call counts too.
   if (request.resumeToken === "") user.assertRate(now(), user.unseenRate);
+  user.visit(sessionId, now());
   const messages: SessionMessage[] = [];
   let retryAfterMs = 0;
   for (const message of request.messages) {
@@ -40,10 +41,13 @@ export async function handPublish(
     const isRotation = payload.case === "tokenRotation";
     messages.push(isRotation ? await withVoucher(gateway.tokens, message, payload.value.token, now()) : message);
   }
+  const answer = retryAfterMs === 0 ? subscribers.answer(request, principal, now()) : undefined;
+  if (answer !== undefined) return answer;
   const trace = parseTraceparent(headers);
   const call = { request: create(PublishRequestSchema, { ...request, messages }), principal, trace };
   const response = fromBinary(PublishResponseSchema, await objects.publish(sessionId, encodeCall(call)));
   const isStopped = response.replies.some(({ payload }) => payload.case === "fault");
+  if (retryAfterMs === 0 && !isStopped) subscribers.taken(request, principal);
   if (retryAfterMs === 0 || isStopped) return response;
   const refused = request.messages[messages.length];
   const refusal = refuse("RATE_LIMITED", `rate ${limits.messagesPerSecond}/s`, retryAfterMs);

@@ -1,6 +1,7 @@
 import type { Revocation } from "../../session/revocation.ts";
 import type { Disconnected } from "../end-streams.ts";
 import type { Relay } from "../relay.ts";
+import type { Subscribers } from "./subscribers.ts";
 
 /** A gateway's end of the link of one stream to its session's object. */
 export interface Link {
@@ -41,6 +42,7 @@ export interface SessionObjects {
 export interface Gateway
   extends Pick<Relay, "tokens" | "limits" | "now" | "newId" | "defer" | "meters" | "users" | "revocations"> {
   readonly objects: SessionObjects;
+  readonly subscribers: Subscribers;
   /** Whether a WebSocket tells when its client is behind. */
   readonly socketsTell: boolean;
 }

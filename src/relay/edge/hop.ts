@@ -50,7 +50,7 @@ export type HopDown =
   /** Whole frames, as the client takes them. */
   | { readonly kind: "frames"; readonly frames: Uint8Array }
   /** It is in its session, as this client; behind its Welcome. */
-  | { readonly kind: "joined"; readonly clientId: string }
+  | { readonly kind: "joined"; readonly clientId: string; readonly resumeToken: string }
   /** Its client, who sends by `Publish`, has said something. */
   | { readonly kind: "heard" }
   /** The token in force is now this one. */
@@ -80,7 +80,8 @@ export const hopHeaderBytes = 2;
 
 const tookSchema = z.object({ bytes: z.number().nonnegative() });
 const elsewhereSchema = z.object({ object: z.string() });
-const joinedSchema = z.object({ clientId: z.string() });
+/** An object whose code is older tells no resume token. */
+const joinedSchema = z.object({ clientId: z.string(), resumeToken: z.string().default("") });
 const overSchema = z.object({ error: errorSchema.optional() });
 const renewedSchema = z.object({ principal: principalSchema });
 
@@ -101,7 +102,7 @@ export function encodeHop(message: HopUp | HopDown): Uint8Array<ArrayBuffer> {
     case "took":
       return ofJson(kind, { bytes: message.bytes });
     case "joined":
-      return ofJson(kind, { clientId: message.clientId });
+      return ofJson(kind, { clientId: message.clientId, resumeToken: message.resumeToken });
     case "elsewhere":
       return ofJson(kind, { object: message.object });
     case "renewed":
@@ -131,7 +132,7 @@ export function decodeHop(bytes: Uint8Array): HopUp | HopDown | undefined {
     case kinds.took:
       return { kind: "took", bytes: tookSchema.parse(parseJson(body)).bytes };
     case kinds.joined:
-      return { kind: "joined", clientId: joinedSchema.parse(parseJson(body)).clientId };
+      return { kind: "joined", ...joinedSchema.parse(parseJson(body)) };
     case kinds.heard:
       return { kind: "heard" };
     case kinds.renewed:

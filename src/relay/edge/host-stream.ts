@@ -123,6 +123,7 @@ export class HostStream {
     const first = fromBinary(SessionMessageSchema, base64Decode(hello.first));
     const { signal } = this.#life;
     const call = { outlet, streamId, signal, protocol, trace: hello.trace };
+    let resumeToken = "";
     if (isOriginal(first)) {
       const { joined, receive } = await joinOriginal(relay, call, principal, sessionId);
       this.#joined = joined;
@@ -130,10 +131,13 @@ export class HostStream {
       await receive(first, hello.first.length);
     } else {
       const join = first.payload.case === "join" ? first.payload.value : create(JoinSchema);
-      this.#enter(await joinSession(relay, { ...call, sessionId, join, principal, carriage, dialect: "contract" }));
+      const member = { sessionId, join, principal, carriage, dialect: "contract" } as const;
+      const entered = await joinSession(relay, { ...call, ...member });
+      resumeToken = entered.resumeToken;
+      this.#enter(entered);
     }
     const { clientId } = this.#joined?.participant.identity ?? { clientId: "" };
-    this.#link.send(encodeHop({ kind: "joined", clientId }));
+    this.#link.send(encodeHop({ kind: "joined", clientId, resumeToken }));
   }
 
   #enter(joined: Joined): void {

@@ -251,7 +251,8 @@ export class SessionHost {
     const platform = this.#platform;
     const { limits } = platform;
     const { log, bus } = this.#branch;
-    const mark = await this.#branch.wake(links.length);
+    const noted = links.flatMap(readNote);
+    const mark = await this.#branch.wake(noted.length);
     const relay = assembleRelay(
       { ...platform, log, bus },
       {
@@ -266,7 +267,6 @@ export class SessionHost {
     const shelf = await platform.readShelf();
     this.#shelf = shelf ?? "";
     const kept = shelf === undefined ? undefined : decodeShelf(shelf);
-    const noted = links.flatMap((link) => (link.noted === undefined ? [] : [{ link, note: decodeNote(link.noted) }]));
     const { isFollowed } = this.#branch;
     const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId ?? (isFollowed ? this.#branch.sessionId : undefined);
     this.#sessionId = sessionId;
@@ -332,7 +332,7 @@ export class SessionHost {
     this.#stayAwakeIfNeeded();
     if (room === undefined) return;
     room.prune(relay.now());
-    if (who === "other people") this.#shelve(room);
+    if (who === "other people" && this.#branch.isRoot) this.#shelve(room, relay);
     if (room.participants.size === 0 && this.#branch.readers === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
@@ -361,9 +361,19 @@ export class SessionHost {
     rooms.endEpoch(sessionId, epoch);
   }
 
-  /** Who is still shown although their streams are gone. */
-  #shelve({ roster, sessionId }: Room): void {
-    const away = [...roster.entries].filter(({ stay }) => stay.kind === "away");
+  /**
+   * Who is still shown although their streams are gone. Clients are as many as anybody names: of the first of too many it is
+   * told that they have left.
+   */
+  #shelve(room: Room, { limits }: Relay): void {
+    const { roster, sessionId } = room;
+    const gone = [...roster.entries].flatMap((entry) =>
+      entry.stay.kind === "away" ? [{ entry, stay: entry.stay }] : [],
+    );
+    gone.sort((a, b) => a.stay.leavesAtMs - b.stay.leavesAtMs);
+    const tooMany = gone.splice(0, Math.max(0, gone.length - limits.writers));
+    for (const { entry } of tooMany) room.tell(roster.left(clientKey(entry.userId, entry.clientId)));
+    const away = gone.map(({ entry }) => entry);
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;
     this.#shelf = shelf;
@@ -377,6 +387,14 @@ const knownError = (error: unknown) =>
 /** Whoever may only read. A client of the original contract is told what nobody else is, by the session's own object. */
 function mayBeSentOn({ principal, first }: Hello): boolean {
   return !mayWrite(principal.scopes) && !isOriginal(fromBinary(SessionMessageSchema, base64Decode(first)));
+}
+
+/** One that cannot be read was kept by code of another version: its client comes back. */
+function readNote(link: HostLink): readonly Noted[] {
+  if (link.noted === undefined) return [];
+  const note = decodeNote(link.noted);
+  if (note === undefined) refuseLink(link, new BatonError("DRAIN"));
+  return note === undefined ? [] : [{ link, note }];
 }
 
 function refuseLink(link: HostLink, error: BatonError): void {

@@ -10,6 +10,8 @@ import type { Meters, Tally } from "./meters.ts";
 /** What the relay cannot know. */
 export interface RelayFacts {
   readonly build?: { readonly version: string; readonly runtime: string };
+  /** Epochs that the log itself began, where it was first to find that its store had lost records. */
+  readonly logEpochsBegun?: () => number;
   /** Of the log's files. Never rejects. */
   readonly logFileBytes?: () => Promise<readonly (readonly [LogFile, number])[]>;
 }
@@ -56,7 +58,7 @@ export const numbers: Readonly<Record<NumberName, (exposed: Exposed) => Iterable
     baton_keys_age_seconds: ({ relay, keys }) =>
       keys.fetchedAtMs === undefined ? [] : one(Math.max(0, relay.now() - keys.fetchedAtMs) / 1000),
     baton_appends_total: ({ relay }) => counted(relay.meters.appends, "outcome"),
-    baton_tails_lost_total: ({ relay }) => one(relay.meters.tailsLost),
+    baton_tails_lost_total: ({ relay, logEpochsBegun }) => one(relay.meters.tailsLost + (logEpochsBegun?.() ?? 0)),
     baton_instances: ({ relay }) => one(relay.instances.count),
     baton_log_appended_bytes_total: ({ relay }) => one(relay.meters.batchBytes.sum),
     baton_log_file_bytes: async ({ logFileBytes }) =>

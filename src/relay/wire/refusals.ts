@@ -58,7 +58,8 @@ const isNativeGrpc = (request: Request) =>
  */
 export function refuseNativeGrpc(request: Request, { sendTrailers }: WireBindings): Response | undefined {
   if (sendTrailers !== undefined || !isNativeGrpc(request)) return undefined;
-  const message = "native gRPC is served over HTTP/2 on the relay's gRPC port; here are Connect and gRPC-Web";
+  const message =
+    "native gRPC is served over HTTP/2 on the gRPC port of a relay that has one; here are Connect and gRPC-Web";
   const response = protocolGrpc.refuse(200, unimplemented(message));
   response.headers.set("content-type", request.headers.get("content-type") ?? "");
   return response;

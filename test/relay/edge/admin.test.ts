@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { PresenceUpdate_Status as Status } from "../../../src/gen/codereview/v1/codereview_pb.ts";
-import { edit } from "../harness.ts";
+import { edit, type Stream } from "../harness.ts";
 import { holdLog, refusal } from "../operators.ts";
 import { startEdge, type TestEdge } from "./harness.ts";
 
@@ -65,7 +65,7 @@ describe("what an operator sees and ends at a gateway", () => {
   });
 
   test("EG20 an answer counts the streams that were ended, in one session and in all", async () => {
-    const streams = [];
+    const streams: { readonly as: string; readonly session: string; readonly stream: Stream }[] = [];
     for (const session of ["one", "two", "three"]) {
       for (const as of ["alice", "bob"]) {
         const stream = await edge.join({ as, session });

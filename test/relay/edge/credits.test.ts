@@ -133,17 +133,11 @@ describe("a WebSocket that does not tell whether its client keeps up", () => {
       const records = () => slow.received.filter(({ payload }) => payload.case === "custom").length;
       const before = records();
       assert.ok(before > 5 && before * data.length <= windowBytes + pieceBytes, `${before} records`);
-      slow.send({ case: "heartbeat", value: { echo: 1n } });
-      await pause(50);
-      assert.equal(records(), before);
       for (let answered = 0; records() < count; ) {
-        const asked = slow.received.filter(({ payload }) => payload.case === "heartbeat").length;
-        assert.ok(asked > answered, `${records()} records, ${asked} questions`);
-        answered = asked;
-        for (const { payload } of slow.received) {
-          if (payload.case !== "heartbeat" || payload.value.echo !== 0n) continue;
-          slow.send({ case: "heartbeat", value: { echo: payload.value.sentAt } });
-        }
+        const questions = questionsOf(slow);
+        assert.ok(questions.length > answered, `${records()} records, ${questions.length} questions`);
+        for (const echo of questions.slice(answered)) slow.send({ case: "heartbeat", value: { echo } });
+        answered = questions.length;
         await pause(100);
       }
       assert.deepEqual(
@@ -154,4 +148,54 @@ describe("a WebSocket that does not tell whether its client keeps up", () => {
       alice.cut();
     });
   }
+
+  test("EG44 who tells of more than it has read gains nothing by it, and who guesses has few tries", async () => {
+    const liar = await edge.join({ as: "liar", session: "lies", kind: "websocket" });
+    await liar.take("welcome");
+    const alice = await edge.join({ as: "alice", session: "lies" });
+    await alice.take("welcome");
+    const data = new Uint8Array(16 * 1024);
+    for (let n = 1; n <= 100; n++) alice.send({ case: "custom", value: { type: "t", data } }, { clientSeq: BigInt(n) });
+    await alice.takeMessage("ack", ({ payload }) => payload.case === "ack" && payload.value.seq === 100n);
+    await pause(100);
+    const records = () => liar.received.filter(({ payload }) => payload.case === "custom").length;
+    const before = records();
+    assert.ok(before > 5 && before < 100, `${before} records`);
+    const dueMs = Date.now() + 5_000;
+    for (let n = 0; n < 30; n++) liar.send({ case: "heartbeat", value: { echo: BigInt(dueMs + n) } });
+    liar.send({ case: "heartbeat", value: { echo: 2n ** 62n } });
+    for (const echo of questionsOf(liar)) liar.send({ case: "heartbeat", value: { echo } });
+    await pause(100);
+    assert.equal(records(), before);
+    liar.cut();
+    alice.cut();
+  });
+
+  test("EG44 questions are dated so that none can be told from another", async () => {
+    const slow = await edge.join({ as: "slow", session: "dates", kind: "websocket" });
+    await slow.take("welcome");
+    const alice = await edge.join({ as: "alice", session: "dates" });
+    await alice.take("welcome");
+    const data = new Uint8Array(16 * 1024);
+    for (let n = 1; n <= 40; n++) alice.send({ case: "custom", value: { type: "t", data } }, { clientSeq: BigInt(n) });
+    await alice.takeMessage("ack", ({ payload }) => payload.case === "ack" && payload.value.seq === 40n);
+    await pause(100);
+    const [, ...questions] = slow.received.filter(({ payload }) => payload.case === "heartbeat");
+    assert.ok(questions.length >= 3, `${questions.length} questions`);
+    const back = questions.map(({ timestamp, payload }) =>
+      payload.case === "heartbeat" ? Number(timestamp - payload.value.sentAt) : -1,
+    );
+    assert.ok(
+      back.every((ms) => ms >= 0 && ms <= 1_010),
+      back.join(", "),
+    );
+    assert.ok(new Set(back).size > 1, back.join(", "));
+    slow.cut();
+    alice.cut();
+  });
 });
+
+const questionsOf = ({ received }: Awaited<ReturnType<TestEdge["join"]>>): bigint[] =>
+  received.flatMap(({ payload }) =>
+    payload.case === "heartbeat" && payload.value.echo === 0n ? [payload.value.sentAt] : [],
+  );

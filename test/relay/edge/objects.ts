@@ -15,7 +15,14 @@ export interface ObjectsOptions {
   readonly evicts: () => boolean;
   /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
   readonly wakes: () => Promise<void>;
+  /** Awaited before a link is there; where it rejects, the object cannot be reached. */
+  readonly reaches: () => Promise<void>;
 }
+
+/** What a real link keeps at most, as UTF-16. */
+const maxNoteBytes = 16 * 1024;
+/** What a real object's storage takes in one value, as UTF-16. */
+const maxShelfBytes = 2 * 1024 * 1024;
 
 /** Sessions' objects in this process: what they keep outlives them, and they leave memory between any two events. */
 export class Objects implements SessionObjects {
@@ -43,6 +50,7 @@ export class Objects implements SessionObjects {
   }
 
   async open(name: string, listener: LinkListener): Promise<Link> {
+    await this.#options.reaches();
     return this.object(name).accept(listener);
   }
 
@@ -108,6 +116,9 @@ export class Objects implements SessionObjects {
     for (const object of this.#objects.values()) object.crash();
   }
 }
+
+/** What code of another version may have kept. */
+const strange = JSON.stringify({ version: 7 });
 
 class LocalObject {
   readonly name: string;
@@ -182,6 +193,13 @@ class LocalObject {
     await this.event((host) => host.alarm());
   }
 
+  /** As if code of another version had kept what is kept: of the object, and of its oldest link. */
+  spoil(): void {
+    this.#shelf = strange;
+    const [first] = this.#links;
+    first?.spoil(strange);
+  }
+
   #leave(): void {
     this.#life.isOver = true;
     this.#life = { isOver: false };
@@ -213,6 +231,7 @@ class LocalObject {
       links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
       readShelf: async () => this.#shelf,
       writeShelf: ofTheLiving("writeShelf", (text: string) => {
+        if (2 * text.length > maxShelfBytes) throw new RangeError(`a shelf of ${text.length} characters`);
         this.#shelf = text;
       }),
       tree: {
@@ -221,6 +240,10 @@ class LocalObject {
         read: async () => this.#tree,
         write: ofTheLiving("tree", (text: string) => {
           this.#tree = text;
+        }),
+        forget: ofTheLiving("forget", () => {
+          this.#tree = undefined;
+          this.#shelf = undefined;
         }),
         later(run, ms) {
           setTimeout(() => void (life.isOver || run()), ms);
@@ -273,6 +296,10 @@ class LocalLink implements Link {
     });
   }
 
+  spoil(note: string): void {
+    this.#note = note;
+  }
+
   cut(): void {
     this.#isOpen = false;
     setImmediate(() => this.#listener.closed());
@@ -290,6 +317,7 @@ class LocalLink implements Link {
       }),
       close: ofTheLiving("close", () => this.close()),
       note: ofTheLiving("note", (value: string) => {
+        if (2 * value.length > maxNoteBytes) throw new RangeError(`a note of ${value.length} characters`);
         this.#note = value;
       }),
       get noted() {

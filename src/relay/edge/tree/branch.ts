@@ -86,14 +86,15 @@ export class Branch {
   }
 
   /**
-   * As the object comes into memory. `links`: so many streams were left to it; where none were, it may have ended in the
-   * middle of what it did. Of a replica, resolves with up to where all its readers have everything.
+   * As the object comes into memory. `links`: so many streams were left to it, as they were noted; where none were, it may
+   * have ended in the middle of what it did. Of a replica, resolves with up to where all its readers have everything.
    */
   async wake(links: number): Promise<Whole | undefined> {
     const text = await this.#tree.read();
-    if (text === undefined) return undefined;
+    const kept = text === undefined ? undefined : decodeKept(text);
+    if (text === undefined || kept === undefined) return undefined;
     this.#kept = text;
-    const { epoch, followers, mark } = decodeKept(text);
+    const { epoch, followers, mark } = kept;
     this.#epoch = epoch;
     for (const { name, readers } of followers) {
       // Whether they are still there, they say themselves; until then nobody is refused for them.
@@ -155,6 +156,11 @@ export class Branch {
   }
 
   #keep(): void {
+    if (this.#trunk !== undefined && this.readers === 0) {
+      this.#kept = "";
+      this.#tree.forget();
+      return;
+    }
     const room = this.#host.present();
     if (room !== undefined) this.#epoch = room.state.epoch;
     const kept: Kept = {

@@ -5,9 +5,8 @@ import type { Child, Delivery, Whole } from "./tree-calls.ts";
 const maxLetters = 1_000;
 
 const leastRetryMs = 500;
-const mostRetryMs = 16_000;
-/** After so many in a row, a minute or so, it is tried again with what comes next. */
-const mostFailures = 8;
+/** As long as it is tried again, the object stays in memory, since only there it is known that something is owed. */
+const mostRetryMs = 300_000;
 
 export interface FollowerOptions {
   readonly child: () => Child;
@@ -120,7 +119,7 @@ export class Follower {
   async #run(): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    for (let failures = 0; this.#hasMore && !this.#isGone && failures < mostFailures; ) {
+    for (let failures = 0; this.#hasMore && !this.#isGone; ) {
       if (await this.#deliver()) {
         failures = 0;
         continue;

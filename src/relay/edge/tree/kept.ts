@@ -14,4 +14,11 @@ export type Kept = z.output<typeof keptSchema>;
 
 export const encodeKept = (kept: Kept): string => JSON.stringify(kept);
 
-export const decodeKept = (text: string): Kept => keptSchema.parse(JSON.parse(text));
+/** Undefined: code of another version kept it, which kept something else. */
+export function decodeKept(text: string): Kept | undefined {
+  try {
+    return keptSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

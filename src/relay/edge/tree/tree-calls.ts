@@ -76,6 +76,8 @@ export interface TreePlatform {
   /** A text that outlives everything. */
   read(): Promise<string | undefined>;
   write(text: string): void;
+  /** Nothing of this object is kept any more. */
+  forget(): void;
   /** Runs it then, if the object still lives in this memory. */
   later(run: () => void, ms: number): void;
   /** At least 0, less than 1. */

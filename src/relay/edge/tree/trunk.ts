@@ -20,6 +20,9 @@ const wholeMs = 5_000;
 /** How long nothing has to happen before a replica notes where its readers are; and how often it tells how many they are. */
 const settleMs = 1_000;
 
+/** How much longer, as a power of two, where the object above does not answer. */
+const mostPatience = 8;
+
 type Waiting = ReturnType<typeof Promise.withResolvers<void>>;
 
 interface TrunkOptions {
@@ -48,6 +51,8 @@ export class Trunk {
   /** Something happened since it was last looked. */
   #isTouched = false;
   #isSettling = false;
+  /** In a row, of telling the one above how many readers are here. */
+  #failures = 0;
 
   constructor(options: TrunkOptions) {
     this.#options = options;
@@ -106,7 +111,8 @@ export class Trunk {
   }
 
   #settleLater(keep: () => void): void {
-    this.#options.tree.later(() => void this.#settle(keep), settleMs);
+    const waitMs = settleMs * 2 ** Math.min(this.#failures, mostPatience);
+    this.#options.tree.later(() => void this.#settle(keep), waitMs);
   }
 
   async #settle(keep: () => void): Promise<void> {
@@ -115,11 +121,13 @@ export class Trunk {
     this.#isTouched = false;
     try {
       if (this.#told !== readers() && this.#whole === undefined) await this.#tellCount(false);
+      this.#failures = 0;
     } catch (error) {
       logger.warn("a replica does not reach the object above it", {
         replica: this.#options.tree.name,
         reason: reasonOf(error),
       });
+      this.#failures += 1;
       this.#isTouched = true;
     }
     if (wasTouched || this.#isTouched) {

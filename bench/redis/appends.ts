@@ -1,14 +1,12 @@
-import { appendSessions } from "../src/cli/bench/measure-appends.ts";
-import { median, spread } from "../src/cli/bench/statistics.ts";
-import { withoutRedis } from "../test/support/redis-server.ts";
-import { type BenchOptions, nameOf, type Row } from "./row.ts";
-import { runWorker } from "./workers/worker.ts";
+import { appendSessions } from "../../src/cli/bench/measure-appends.ts";
+import { median, spread } from "../../src/cli/bench/statistics.ts";
+import { type BenchOptions, nameOf, type Row } from "../row.ts";
+import { runWorker } from "../workers/worker.ts";
 
 const unit = "records/s";
 
 /** Appends through the port of the log on a Redis of this machine, beside a bare script that does the least of it. */
 export async function rows({ runtimes, runs }: BenchOptions): Promise<readonly Row[]> {
-  if (withoutRedis !== undefined) return [{ name: "appends, Redis", value: undefined, unit, note: withoutRedis }];
   const all: Row[] = [];
   for (const runtime of runtimes) {
     const [found] = await runWorker(runtime, "redis-append.ts", [String(runs)]);
