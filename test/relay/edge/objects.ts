@@ -153,6 +153,15 @@ class LocalObject {
     await this.event((host) => host.alarm());
   }
 
+  get links(): number {
+    return this.#links.size;
+  }
+
+  /** Says this to each gateway. */
+  say(bytes: Uint8Array): void {
+    for (const link of this.#links) link.say(bytes);
+  }
+
   /** As if code of another version had kept what is kept: of the object, and of its oldest link. */
   spoil(): void {
     this.#shelf = strange;
@@ -239,6 +248,10 @@ class LocalLink implements Link {
       });
       this.#listener.closed();
     });
+  }
+
+  say(bytes: Uint8Array): void {
+    this.#listener.message(bytes);
   }
 
   spoil(note: string): void {
