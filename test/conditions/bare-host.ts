@@ -41,14 +41,25 @@ export class BareLink implements HostLink {
   }
 }
 
-/** An instance of a session's object, without anything that would end it. */
-export function createHost(storage: ObjectStorage): SessionHost {
+/**
+ * An instance of a session's object, without anything that would end it.
+ *
+ * @param maxBytes that its storage may have; default: as on the platform
+ */
+export function createHost(storage: ObjectStorage, maxBytes?: number): SessionHost {
   const nothing = async () => undefined;
   const secret = new Uint8Array(32);
   const shared = { list: async () => [], secret: async () => secret, revoke: nothing, revocations: async () => [] };
   let shelf: string | undefined;
   return new SessionHost({
-    log: createObjectLog({ sessionId, storage, directory: { add: nothing, remove: nothing }, shared, now: Date.now }),
+    log: createObjectLog({
+      sessionId,
+      storage,
+      directory: { add: nothing, remove: nothing },
+      shared,
+      now: Date.now,
+      ...(maxBytes !== undefined && { maxBytes }),
+    }),
     bus: createLocalBus().member(),
     limits: defaultLimits,
     now: Date.now,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { request } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ConnectError } from "@connectrpc/connect";
@@ -23,6 +24,7 @@ import { missingWorkerd } from "../workerd/harness.ts";
 import { startWorkerRelay, type WorkerRelay } from "../workerd/relay.ts";
 
 const note = missingWorkerd === "" ? "" : ` (skipped: ${missingWorkerd})`;
+const allowed = "https://app.example.com";
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const madeSchema = z.object({ calls: z.number(), alarms: z.number() });
 const custom = (type: string) => ({ case: "custom", value: { type } }) as const;
@@ -33,10 +35,8 @@ describe(`what happens to a session's object in workerd${note}`, { skip: missing
   let relay: WorkerRelay;
   before(async () => {
     const entry = fileURLToPath(new URL("../workerd/fateful-worker.ts", import.meta.url));
-    relay = await startWorkerRelay(
-      { BATON_LIMIT_LEAVE_GRACE_MS: "300" },
-      { worker: { entry, session: "FatefulSession" } },
-    );
+    const variables = { BATON_LIMIT_LEAVE_GRACE_MS: "300", BATON_ALLOWED_ORIGINS: allowed };
+    relay = await startWorkerRelay(variables, { worker: { entry, session: "FatefulSession" } });
   });
   after(() => relay.stop());
 
@@ -208,4 +208,49 @@ describe(`what happens to a session's object in workerd${note}`, { skip: missing
       assert.ok(failures >= 3 && resumed >= 1, `${failures} failures, ${resumed} resumed`);
     });
   }
+
+  test("BC20 a page of a foreign origin gets no further than the gateway: 403 for a call and for a WebSocket, and no object is made", async () => {
+    const token = await relay.token({ sessions: ["foreign"] });
+    const path = "/codereview.v1.CodeReviewService/CollaborativeSession";
+    const call = async (origin: string) => {
+      const headers = { origin, authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const url = `${relay.url}/codereview.v1.CodeReviewService/GetSnapshot`;
+      return (await fetch(url, { method: "POST", headers, body: '{"sessionId":"foreign"}' })).status;
+    };
+    const handshake = (origin: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const headers = {
+          connection: "upgrade",
+          upgrade: "websocket",
+          "sec-websocket-version": "13",
+          "sec-websocket-key": Buffer.alloc(16, 1).toString("base64"),
+          "sec-websocket-protocol": `baton.v1, bearer.${token}`,
+          origin,
+        };
+        const asked = request(relay.url + path, { headers });
+        asked.on("error", reject);
+        asked.on("response", (response) => resolve(response.resume().statusCode));
+        asked.on("upgrade", ({ statusCode }, socket) => {
+          socket.destroy();
+          resolve(statusCode);
+        });
+        asked.end();
+      });
+    const foreign = [
+      "https://evil.example",
+      "https://evil-app.example.com",
+      "https://app.example.com.evil.example",
+      "https://app.example.com:8443",
+      "http://app.example.com",
+      "https://xapp.example.com",
+      "http://127.0.0.1",
+      "null",
+    ];
+    for (const origin of foreign) assert.deepEqual([await call(origin), await handshake(origin)], [403, 403], origin);
+    assert.equal((await made("foreign")).calls, 0);
+    for (const origin of [allowed, relay.url]) {
+      assert.notEqual(await call(origin), 403, origin);
+      assert.equal(await handshake(origin), 101, origin);
+    }
+  });
 });

@@ -34,8 +34,9 @@ const isReason = (name: string): name is Reason => Object.hasOwn(reasons, name);
 /** Why a stream or a call ended. A reason that only newer code has is one of ours that is not known here. */
 export const errorSchema = z
   .object({ reason: z.string(), message: z.string(), retryAfterMs: z.number() })
-  .transform(({ reason, message, retryAfterMs }) =>
-    isReason(reason) ? new BatonError(reason, message, { retryAfterMs }) : new BatonError("INTERNAL", message),
+  .transform(
+    ({ reason, message, retryAfterMs }) =>
+      new BatonError(isReason(reason) ? reason : "INTERNAL", message, { retryAfterMs }),
   );
 
 export type HopError = z.input<typeof errorSchema>;
