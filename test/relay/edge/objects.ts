@@ -33,6 +33,8 @@ export class Objects implements SessionObjects {
   evictions = 0;
   /** What objects were woken for, or kept awake by. */
   events = 0;
+  /** What gateways sent them. */
+  bytesUp = 0;
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
@@ -180,6 +182,9 @@ class LocalObject {
 
   accept(listener: LinkListener): Link {
     const link = new LocalLink(this, listener, () => this.#links.delete(link));
+    link.sent = (bytes) => {
+      this.#objects.bytesUp += bytes;
+    };
     // As a real one's: the object is in memory when it takes a link.
     void this.event(async () => void this.#links.add(link));
     return link;
@@ -191,6 +196,15 @@ class LocalObject {
     await this.event((host) => host.alarm());
     // An alarm may come twice.
     await this.event((host) => host.alarm());
+  }
+
+  get links(): number {
+    return this.#links.size;
+  }
+
+  /** Says this to each gateway. */
+  say(bytes: Uint8Array): void {
+    for (const link of this.#links) link.say(bytes);
   }
 
   /** As if code of another version had kept what is kept: of the object, and of its oldest link. */
@@ -270,6 +284,8 @@ class LocalLink implements Link {
   #note: string | undefined;
   #isOpen = true;
   #hostEnd: HostLink | undefined;
+  /** Told of what the gateway sends, in bytes. */
+  sent: (bytes: number) => void = () => undefined;
 
   constructor(object: LocalObject, listener: LinkListener, forget: () => void) {
     this.#object = object;
@@ -278,6 +294,7 @@ class LocalLink implements Link {
   }
 
   send(message: Uint8Array<ArrayBuffer>): void {
+    this.sent(message.length);
     const copy = message.slice();
     setImmediate(() => {
       if (this.#isOpen) void this.#object.event((host) => host.message(this.#end, copy));
@@ -294,6 +311,10 @@ class LocalLink implements Link {
       });
       this.#listener.closed();
     });
+  }
+
+  say(bytes: Uint8Array): void {
+    this.#listener.message(bytes);
   }
 
   spoil(note: string): void {
