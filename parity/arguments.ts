@@ -15,7 +15,7 @@ One suite for every runtime: starts the relay on each as an operator does, with 
 wire to it, by each protocol and carriage that it serves. A line for each runtime, way and row; the last line is
 "N passed, N failed", and the exit code 1 unless none failed.
 
-  runtime        ${namesOf(runtimes)}; none: all but ${namesOf(runtimes.filter((one) => one.isOnlyNamed))}
+  runtime        ${namesOf(runtimes)}; none: all
   --row NAME     this row alone; may come several times: ${namesOf(rows)}
   --ways NAME    ways whose name contains this; may come several times: ${namesOf(ways)}
   --seed N       of what people type (1)
@@ -52,10 +52,7 @@ export function readArguments(): Asked {
       process.exit(0);
     }
     const asked = {
-      runtimes:
-        positionals.length === 0
-          ? runtimes.filter((one) => !one.isOnlyNamed)
-          : positionals.map((name) => find(runtimes, "runtime", name)),
+      runtimes: positionals.length === 0 ? runtimes : positionals.map((name) => find(runtimes, "runtime", name)),
       rows: values.row.length === 0 ? rows : values.row.map((name) => find(rows, "row", name)),
       ways: ways.filter(({ name }) => values.ways.length === 0 || values.ways.some((part) => name.includes(part))),
       seed: Number(values.seed),

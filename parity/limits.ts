@@ -7,7 +7,7 @@ export const limits = {
   editBytes: 16 * 1024,
   unackedBytes: 32 * 1024,
   messagesPerSecond: 10,
-  messagesBurst: 300,
+  messagesBurst: 120,
   firstMessageMs: 1_500,
   heartbeatMs: 1_000,
   leaveGraceMs: 1_500,

@@ -14,7 +14,7 @@ const steps = [
   ["the package is built", "node", ["scripts/build.mjs"]],
   ["the package as others find it (publint)", "publint", ["--strict"]],
   ["architecture", "bun", ["test", "test/architecture.test.ts"]],
-  ["rules and tests", "bun", ["test", "test/spec.test.ts"]],
+  ["rules, tests and links", "bun", ["test", "test/spec.test.ts", "test/links.test.ts"]],
 ];
 
 let failed = 0;

@@ -6,16 +6,27 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
 
-/** What is left out needs the clients of `node:http2`, which are not to be relied on there, or pins what others do. */
-const folders = [
-  ...["carriage-choice", "carriage-socket", "log-follower"].map((name) => `test/client/${name}.test.ts`),
-  "test/durable/log-sqlite.test.ts",
-  "test/session",
-  ...[
-    ...["bodies", "deno-sockets", "early-answer", "envelope", "grpc", "gzip", "listen", "official-client", "outlet"],
-    ...["socket", "socket-ends", "socket-queue", "tls", "vanish"],
-  ].map((name) => `test/wire/${name}.test.ts`),
-];
+const folders = ["test/auth", "test/client", "test/durable", "test/session", "test/wire"];
+
+/** The client is at fault, not what it asks: it stays silent, or takes the process along (docs/decisions/0007). */
+const http2Client = "its client is node:http2's, which is not sound on Deno";
+const http2Server = "it is about the listener of node:http2, which Deno does not use";
+/** Files of these folders that do not run, and why. */
+const leftOut = {
+  "test/auth/verify-keys.test.ts": "what forges its tokens, Deno's node:crypto, cannot sign with every key",
+  "test/client/session-connection.test.ts": http2Client,
+  "test/durable/log-upstash.test.ts": "Deno's fetch sends once more what got no answer, as docs/operate.md tells",
+  "test/durable/redis-rest.test.ts": "Deno's fetch sends once more what got no answer, as docs/operate.md tells",
+  "test/durable/sqlite-backup.test.ts": "a second program that it starts is not heard",
+  "test/wire/connections.test.ts": http2Client,
+  "test/wire/duplex.test.ts": http2Client,
+  "test/wire/ends.test.ts": http2Client,
+  "test/wire/gzip.test.ts": http2Client,
+  "test/wire/runtimes.test.ts": "it runs the others",
+  "test/wire/stall.test.ts": http2Client,
+  "test/wire/stray.test.ts": http2Server,
+  "test/wire/text.test.ts": http2Client,
+};
 const timeoutMs = 180_000;
 
 function testsIn(path) {
@@ -32,6 +43,11 @@ const deno = createRequire(createRequire(import.meta.url).resolve("deno/package.
 ).runInstall();
 const counts = { passed: 0, failed: 0, skipped: 0 };
 for (const file of (asked.length > 0 ? asked : folders).flatMap(testsIn)) {
+  // One that is asked for by its name is run.
+  if (file in leftOut && !asked.includes(file)) {
+    console.log(`-    ${file}: ${leftOut[file]}`);
+    continue;
+  }
   const { status, signal, stdout, stderr } = spawnSync(deno, ["test", "--allow-all", "--no-check", file], {
     encoding: "utf8",
     env: { ...process.env, NO_COLOR: "1" },

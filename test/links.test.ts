@@ -4,13 +4,11 @@ import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
 
 const repository = resolve(import.meta.dirname, "..");
-const folders = [".", "docs", "docs/decisions", "bench", "examples"];
-
 const pages = [
-  ...folders.flatMap((folder) => readdirSync(join(repository, folder)).map((name) => join(folder, name))),
-  ...readdirSync(join(repository, "examples"), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => join("examples", name, "README.md")),
+  ...readdirSync(repository),
+  ...["docs", "examples", "bench", "proto"].flatMap((folder) =>
+    readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+  ),
 ].filter((path) => path.endsWith(".md"));
 
 const read = (path: string) => readFileSync(join(repository, path), "utf8").replace(/^```[\s\S]*?^```/gm, "");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, test } from "node:test";
 
 const root = resolve(import.meta.dirname, "..");
@@ -66,20 +66,4 @@ test("each rule that SECURITY.md counts on is a rule", () => {
     counted.filter((id) => !ruleIds.includes(id)),
     [],
   );
-});
-
-test("each link of the docs into the tree names what is there", () => {
-  const documents = ["docs", "examples"]
-    .flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(root, folder, name)),
-    )
-    .concat(["README.md", "CONTRIBUTING.md", "SECURITY.md"].map((name) => join(root, name)))
-    .filter((name) => name.endsWith(".md"));
-  const broken = documents.flatMap((document) =>
-    [...readFileSync(document, "utf8").matchAll(/\]\((?!https?:)([^)#\s]+)/g)]
-      .map(([, target]) => resolve(dirname(document), target ?? ""))
-      .filter((target) => !existsSync(target))
-      .map((target) => `${relative(root, document)} -> ${relative(root, target)}`),
-  );
-  assert.deepEqual(broken, []);
 });

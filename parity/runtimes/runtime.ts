@@ -17,8 +17,6 @@ export interface RunningRelay {
 
 export interface Runtime {
   readonly name: string;
-  /** It is run where it is named, and not with all the others: not every row holds on it yet. */
-  readonly isOnlyNamed?: true;
   /** Ways that it cannot serve, and why. */
   readonly lacks?: Readonly<Record<string, string>>;
   /** Rows that it cannot have, and why. */

@@ -45,11 +45,21 @@ export async function importAs(
     if (algorithms.length === 0) continue;
     const key = await load(names[0]).catch(() => undefined);
     if (key === undefined || key instanceof Uint8Array) return undefined;
+    if (kind === "P-256" && !(await isOnCurve(key))) return undefined;
     const fault = kind === "RSA" ? rsaFault(key) : undefined;
     if (fault !== undefined) return refused(fault);
     keys.push({ kid, algorithms, key });
   }
   return keys.length === 0 ? refused("the JWK's alg does not fit its kind of key") : { kind: "keys", keys };
+}
+
+/** Deno 2.9.6 imports any two numbers as a P-256 key, and fails at the first signature that it is to check. */
+async function isOnCurve(key: CryptoKey): Promise<boolean> {
+  const checked = crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, new Uint8Array(64), new Uint8Array());
+  return await checked.then(
+    () => true,
+    () => false,
+  );
 }
 
 /** RFC 7518 section 3.3. A larger key than this makes each token that names it costly, and no issuer has one. */

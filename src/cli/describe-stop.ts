@@ -3,6 +3,7 @@ import { redact } from "../runtime/redact.ts";
 import type { EndLine } from "./join-event.ts";
 import { ownName } from "./own-name.ts";
 import { printable } from "./printable.ts";
+import type { CarriageKind } from "./relay-transport.ts";
 
 /** What was asked for, for the words in which it failed. */
 export interface Attempted {
@@ -10,6 +11,8 @@ export interface Attempted {
   readonly session: string;
   /** Tokens are signed here. */
   readonly signs: boolean;
+  /** Of a stream: what was asked for. */
+  readonly carriage?: CarriageKind;
 }
 
 export function endLine({ code, fault, message }: Interruption["end"]): EndLine {
@@ -29,7 +32,10 @@ export function isHopeless({ end, everJoined }: Interruption): boolean {
 }
 
 /** Why a connection came to its end, and what to do about it. */
-export function describeStop({ end, everJoined }: Interruption, { url, session, signs }: Attempted): string {
+export function describeStop(
+  { end, everJoined }: Interruption,
+  { url, session, signs, carriage = "auto" }: Attempted,
+): string {
   const { code, reason, message } = endLine(end);
   switch (reason) {
     case "TOKEN_INVALID":
@@ -54,7 +60,8 @@ export function describeStop({ end, everJoined }: Interruption, { url, session, 
     return `cannot reach a relay at ${url} (${why}); is it started (${ownName} start), and is --url right?`;
   }
   if (everJoined) return `the stream ended: ${message || code || "no token could be had"}`;
-  return `what answers at ${url} does not speak as a Baton relay (${message || code}); is --url right, and --carriage left out?`;
+  const other = carriage === "auto" ? "" : `, and can ${carriage} come through there (--carriage auto finds what does)`;
+  return `what answers at ${url} does not speak as a Baton relay (${message || code}); is --url right${other}?`;
 }
 
 function isUnreachable({ code, systemCode }: Interruption["end"]): boolean {

@@ -74,6 +74,10 @@ async function backUpRelay(path: string, { url, sub, token, dataDir }: BackupOpt
     const why = describeAdminFailure(endFromError(error), attempted);
     throw new BatonError("LOG_UNAVAILABLE", `${why} Where none runs, give --offline`);
   });
+  if (response.status === 404 && !response.headers.get("content-type")?.includes("json")) {
+    const who = "it is no Baton relay, or one on Workers, whose platform keeps what can be restored";
+    throw new BatonError("LOG_UNAVAILABLE", `what answers at ${url} makes no backups (HTTP 404): ${who}`);
+  }
   if (!response.ok || response.body === null) {
     throw new BatonError("LOG_UNAVAILABLE", describeAdminFailure(endFromError(await errorIn(response)), attempted));
   }
@@ -82,5 +86,10 @@ async function backUpRelay(path: string, { url, sub, token, dataDir }: BackupOpt
 
 async function errorIn(response: Response): Promise<ConnectError> {
   const fallback = new ConnectError(`HTTP ${response.status}`, Code.Unknown);
-  return errorFromJsonBytes(new Uint8Array(await response.arrayBuffer()), undefined, fallback);
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  try {
+    return errorFromJsonBytes(bytes, undefined, fallback);
+  } catch {
+    return fallback;
+  }
 }

@@ -53,7 +53,7 @@ export async function runJoin(options: JoinOptions): Promise<void> {
   if (stop?.kind === "refused") {
     tell({ event: "stopped", ...endLine(stop.end) });
     terminal?.close();
-    process.stderr.write(`${describeStop(stop, { url, session, signs: sub !== undefined })}\n`);
+    process.stderr.write(`${describeStop(stop, { url, session, signs: sub !== undefined, carriage })}\n`);
     exitCode = exitCodes.failed;
   } else {
     const settled = await participant.settled(AbortSignal.timeout(settleMs));

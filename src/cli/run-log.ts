@@ -135,7 +135,7 @@ async function follow(options: LogOptions, token: TokenSource, print: Print, sig
     throw new LogEnd(`the history of ${session} was replaced: what was printed no longer stands; start again`);
   }
   if (typeof end === "object" && end.kind === "refused") {
-    throw new LogEnd(describeStop(end, { url, session, signs: sub !== undefined }));
+    throw new LogEnd(describeStop(end, { url, session, signs: sub !== undefined, carriage }));
   }
 }
 

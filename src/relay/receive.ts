@@ -105,7 +105,8 @@ export async function receive(
       return voice.refuse(refuse("PAYLOAD_UNEXPECTED"), clientSeq);
     case undefined:
       // What a newer client says is a field that is not known here.
-      return voice.refuse(refuse(message.$unknown === undefined ? "PAYLOAD_MISSING" : "PAYLOAD_UNKNOWN"), clientSeq);
+      if (message.$unknown !== undefined) return voice.refuse(refuse("PAYLOAD_UNKNOWN"), clientSeq);
+      return voice.refuse(refuse("PAYLOAD_MISSING"), clientSeq);
     default:
       return assertNever(payload);
   }
@@ -117,7 +118,7 @@ const maxDisplayNameLength = 128;
 function say(room: Room, { identity, generation }: Voice, presence: PresenceUpdate, nowMs: number): void {
   const { status } = presence;
   const displayName = presence.displayName.slice(0, maxDisplayNameLength);
-  const here = room.participantOf(identity.key);
+  const here = room.participants.ofClient(identity.key);
   if (here !== undefined || room.roster.isOwn(identity.key)) {
     room.says(identity, here?.generation ?? 0, { status, displayName }, nowMs);
   } else {

@@ -5,7 +5,7 @@ import { converse } from "./conversation.ts";
 import type { Target, Tried } from "./target.ts";
 import { bodyOf, call, isBySocket, methods, reasonOf } from "./ways.ts";
 
-export function testEncoding({ start, ways }: Tried): void {
+export function testEncoding({ start, ways, mendsSocketText = false }: Tried): void {
   let relay: Target;
   before(async () => {
     relay = await start();
@@ -82,6 +82,8 @@ export function testEncoding({ start, ways }: Tried): void {
           for (const [title, data] of wrong) {
             // An empty text is a client's last word.
             if (data.length === 0 && isBySocket(way, method)) continue;
+            if (title === "invalid UTF-8" && mendsSocketText && isBySocket(way, method) && way.form === "json")
+              continue;
             const answer = await call(relay, way, {
               method,
               token,

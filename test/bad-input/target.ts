@@ -14,6 +14,8 @@ export interface Tried {
   readonly start: () => Promise<Target>;
   /** By which it is served. */
   readonly ways: readonly Way[];
+  /** Its runtime puts U+FFFD in the place of what is no UTF-8 in a text message, before the relay sees it. */
+  readonly mendsSocketText?: boolean;
 }
 
 /** The relay in this process. */

@@ -9,6 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
@@ -60,6 +61,25 @@ describe("baton backup", () => {
     assert.match(missing.stderr, /no\.sqlite cannot be written \(ENOENT\)/);
     assert.deepEqual(readdirSync(folder), ["running.sqlite"]);
     assert.equal(await alice.leave(), 0);
+  });
+
+  test("BK10 what makes no backups is told in words, whatever it answers", async () => {
+    for (const [status, says] of [
+      [404, /^what answers at http:\S+ makes no backups \(HTTP 404\): /],
+      [502, /^what answers at http:\S+ does not speak as a Baton relay \(HTTP 502\); is --url right\?$/m],
+    ] as const) {
+      const server = createServer((_, response) => response.writeHead(status).end("<html>"));
+      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", () => listening()));
+      const address = server.address();
+      assert.ok(address !== null && typeof address === "object");
+      const to = join(folder, "none.sqlite");
+      const args = ["backup", "--to", to, "--token", "a.b.c", "--url", `http://127.0.0.1:${address.port}`];
+      const run = programs.baton(args);
+      assert.deepEqual(await run.exit, { code: 1, signal: null });
+      server.close();
+      assert.match(run.stderr, says);
+      assert.equal(existsSync(to), false);
+    }
   });
 
   test("BK11 offline: refused while the relay runs, and once it does not, the same", async () => {

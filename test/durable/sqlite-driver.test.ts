@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { loadDefaultDriver } from "../../src/durable/default-driver.ts";
 import type { SqlConnection } from "../../src/durable/sqlite-driver.ts";
 import { primary, primaryCode } from "../../src/durable/sqlite-errors.ts";
+import { runtimeName } from "../../src/runtime/this-runtime.ts";
 import { makeFolder } from "./sqlite-folder.ts";
 
 const driver = await loadDefaultDriver();
@@ -21,6 +22,9 @@ function withDatabase(use: (db: SqlConnection, path: string) => void): void {
   }
 }
 
+/** A text of Deno's ends there where it is read; no name in the log has one. */
+const nul = runtimeName === "deno" ? "" : "\u0000";
+
 function codeOf(run: () => unknown): number | undefined {
   try {
     run();
@@ -36,7 +40,7 @@ describe("the runtime's SQLite", () => {
       db.exec("CREATE TABLE t(a, b, c, d)");
       const whole = Uint8Array.of(9, 0, 255, 9);
       const rows = [
-        [Number.MAX_SAFE_INTEGER, "s\u0000 \u{1f600}", whole.subarray(1, 3), null],
+        [Number.MAX_SAFE_INTEGER, `s${nul} \u{1f600}`, whole.subarray(1, 3), null],
         [-1, "", new Uint8Array(), null],
         [0.5, "x", new Uint8Array(100_000).fill(7), null],
       ] as const;

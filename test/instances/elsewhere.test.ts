@@ -4,6 +4,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { Join_History as History } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import { BatonError } from "../../src/session/reasons.ts";
 import { edit, type Payload, type Stream } from "../relay/harness.ts";
 import { refusal, until } from "../relay/operators.ts";
 import { deaf, roomOf, say, startPair } from "./pair.ts";
@@ -13,8 +14,13 @@ const custom = { case: "custom", value: { type: "t" } } as const;
 /** Two instances, of which the second hears nothing of the first; alice's stream is there, and she may publish here. */
 async function startDeaf(use: (pair: Pair, call: Call) => Promise<void>) {
   let calls = 0;
+  let beforeRead: () => void = () => undefined;
   const farLog = (log: SessionLog): SessionLog => ({
     ...deaf(log),
+    read(...args) {
+      beforeRead();
+      return log.read(...args);
+    },
     describe(...args) {
       calls += 1;
       return log.describe(...args);
@@ -34,7 +40,10 @@ async function startDeaf(use: (pair: Pair, call: Call) => Promise<void>) {
       const told = replies.map(({ payload }) => (payload.case === "fault" ? payload.value.reason : payload.case));
       return { told, looks: calls - before };
     };
-    await use(pair, { alice, publish });
+    const onRead = (what: () => void) => {
+      beforeRead = what;
+    };
+    await use(pair, { alice, publish, onRead });
   } finally {
     await pair.stop();
   }
@@ -43,7 +52,11 @@ async function startDeaf(use: (pair: Pair, call: Call) => Promise<void>) {
 type Pair = Awaited<ReturnType<typeof startPair>>;
 interface Call {
   readonly alice: Stream;
-  publish(...messages: readonly { clientSeq: bigint; payload: Payload }[]): Promise<unknown>;
+  publish(
+    ...messages: readonly { clientSeq: bigint; payload: Payload }[]
+  ): Promise<{ readonly told: readonly unknown[]; readonly looks: number }>;
+  /** What happens before each read of the log there. */
+  onRead(what: () => void): void;
 }
 
 describe("Publish at an instance that has not heard of what another did", () => {
@@ -58,6 +71,27 @@ describe("Publish at an instance that has not heard of what another did", () => 
         "nothing is ahead",
       );
       assert.deepEqual(await publish({ clientSeq: 6n, payload: custom }), { told: ["OUT_OF_ORDER"], looks: 1 });
+      const more = [5n, 6n].map((clientSeq) => ({ clientSeq, payload: custom }));
+      assert.deepEqual(await publish(...more), { told: ["ack", "ack"], looks: 0 }, "the one is next to the other");
+      await say(alice, 7);
+      const making = [8n, 9n].map((clientSeq) => ({ clientSeq, payload: edit(`${clientSeq}.ts`, 0, 0, 0, "x") }));
+      assert.deepEqual(await publish(...making), { told: ["ack", "ack"], looks: 1 });
+    }));
+
+  test("SL5 looks for nobody who says more than the rate allows", () =>
+    startDeaf(async (_pair, { publish }) => {
+      const told = new Map<unknown, number>();
+      for (let n = 0; n < 150; n++) {
+        const { told: answers, looks } = await publish({ clientSeq: 9n, payload: custom });
+        told.set(answers[0], (told.get(answers[0]) ?? 0) + looks);
+      }
+      assert.deepEqual(
+        [...told],
+        [
+          ["OUT_OF_ORDER", 100],
+          ["RATE_LIMITED", 0],
+        ],
+      );
     }));
 
   test("SL5 takes an edit of a version, and a comment on a file, that went by another instance", () =>
@@ -73,9 +107,16 @@ describe("Publish at an instance that has not heard of what another did", () => 
       await carol.take("welcome");
       carol.send(edit("a.ts", 1, 3, 3, " two"), { clientSeq: 1n });
       await carol.take("ack");
-      const payload = edit("a.ts", 2, 7, 7, " three");
-      assert.deepEqual(await publish({ clientSeq: 3n, payload }), { told: ["ack"], looks: 1 });
-      const ahead = { clientSeq: 4n, payload: edit("a.ts", 9, 0, 0, "x") };
+      carol.send(edit("b.ts", 0, 0, 0, "b"), { clientSeq: 2n });
+      await carol.take("ack");
+      const other: Payload = { ...comment, value: { commentId: "d", filePath: "b.ts", lineNumber: 1, text: "?" } };
+      const before = { told: ["ack"], looks: 1 };
+      assert.deepEqual(await publish({ clientSeq: 3n, payload: other }), before);
+      carol.send(edit("a.ts", 2, 7, 7, "."), { clientSeq: 3n });
+      await carol.take("ack");
+      const payload = edit("a.ts", 3, 8, 8, " three");
+      assert.deepEqual(await publish({ clientSeq: 4n, payload }), { told: ["ack"], looks: 1 });
+      const ahead = { clientSeq: 5n, payload: edit("a.ts", 9, 0, 0, "x") };
       assert.deepEqual(await publish(ahead), { told: ["VERSION_AHEAD"], looks: 1 });
     }));
 
@@ -177,6 +218,17 @@ describe("GetSnapshot at an instance that has not heard of what another did", ()
       await alice.take("ack");
       assert.equal(await read(pair, 1n), "one");
       assert.equal(await read(pair), "one two");
+    }));
+
+  test("SL8 tells nothing where its room ends before it has come there", () =>
+    startDeaf(async (pair, { alice, onRead }) => {
+      alice.send(edit("a.ts", 0, 0, 0, "one"), { clientSeq: 1n });
+      await alice.take("ack");
+      onRead(() => pair.there.relay.rooms.present("demo")?.fail(new BatonError("INTERNAL")));
+      const failed = await read(pair).catch((error: unknown) => ConnectError.from(error).code);
+      assert.equal(failed, Code.Internal);
+      onRead(() => undefined);
+      assert.equal(await read(pair), "one");
     }));
 
   test("SL8 tells nothing of a session that was deleted, also where another has its name", () =>

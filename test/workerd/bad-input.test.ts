@@ -34,7 +34,7 @@ describe(`nonsense for a Worker${missingWorkerd === "" ? "" : ` (skipped: ${miss
     };
   };
   // Native gRPC is refused before anything is looked at.
-  const tried: Tried = { start, ways: ways.filter(({ protocol }) => protocol !== "grpc") };
+  const tried: Tried = { start, ways: ways.filter(({ protocol }) => protocol !== "grpc"), mendsSocketText: true };
   testTransport(tried);
   testEncoding(tried);
   testIds(tried);

@@ -83,6 +83,48 @@ describe(`the relay in workerd${missingWorkerd === "" ? "" : ` (skipped: ${missi
     alice.cut();
   });
 
+  test("EG6 whoever vanishes while the object is out of memory is told to have left too", async () => {
+    const alice = await relay.join({ as: "alice", session: "asleep" });
+    await alice.take("welcome");
+    const bob = await relay.join({ as: "bob", session: "asleep" });
+    await bob.take("welcome");
+    await relay.workerd.evict();
+    bob.cut();
+    const isLeft = ({ payload, userId }: SessionMessage) =>
+      userId === "bob" && payload.case === "presence" && payload.value.status === Status.LEFT;
+    await alice.takeMessage("presence", isLeft);
+    alice.cut();
+  });
+
+  test("EG40 what is said right behind the Join is taken in its turn by an object that is only just made", async () => {
+    const alice = await relay.join({ as: "alice", session: "early" });
+    alice.send(edit("a.ts", 0, 0, 0, "one"), { clientSeq: 1n });
+    alice.finish();
+    await alice.take("welcome");
+    assert.equal((await alice.take("ack")).seq, 1n);
+    assert.equal((await alice.ended).error, undefined);
+  });
+
+  test("EG45 a link keeps the longest names that there can be", async () => {
+    const long = (length: number) => '"☃'.repeat(length / 2);
+    const sub = long(256);
+    const session = "s".repeat(128);
+    const token = await relay.token({ sub, sessions: [session], tokenId: long(256) });
+    const alice = await relay.join({ as: sub, session, token, clientId: "c".repeat(64) });
+    await alice.take("welcome");
+    alice.send({ case: "presence", value: { displayName: long(128) } });
+    alice.send({ case: "cursor", value: { filePath: long(512), line: 1, column: 1 } });
+    alice.send(edit(long(512), 0, 0, 0, "one"), { clientSeq: 1n });
+    await alice.take("ack");
+    await relay.workerd.evict();
+    const { participants } = await (await relay.join({ as: "bob", session })).take("welcome");
+    assert.deepEqual(
+      participants.map(({ userId, displayName, cursor }) => [userId, displayName, cursor?.filePath]).slice(0, 1),
+      [[sub, long(128), long(512)]],
+    );
+    alice.cut();
+  });
+
   test("EG9 a token is rotated, and one that is refused leaves it", async () => {
     const token = await relay.token({ scope: "session:read" });
     const alice = await relay.join({ token });

@@ -9,6 +9,9 @@ export interface Seen {
   version: number;
 }
 
+/** Letters that a writer types between two line breaks. */
+const lineLength = 40;
+
 const editField = SessionMessageSchema.field.edit.number;
 
 /** Whether the message has an edit: told from its fields' numbers, 20,000 times a second. */
@@ -62,7 +65,8 @@ export class Writer {
     this.isWaiting = true;
     this.#clientSeq += 1;
     this.#sentMs = performance.now();
-    const value = { filePath, version: seen.version, changes: [{ from: 0, to: 0, insert: "x" }] };
+    const insert = this.#clientSeq % lineLength === 0 ? "\n" : "x";
+    const value = { filePath, version: seen.version, changes: [{ from: 0, to: 0, insert }] };
     this.#stream.send(encodeMessage({ case: "edit", value }, this.#clientSeq));
     return this.#clientSeq;
   }

@@ -114,7 +114,8 @@ export class CarriedStream implements TimedStream {
     const user = users.of(principal.userId, now());
     user.assertStream();
     // From here on, since others of this user may come while the object is reached.
-    user.began();
+    user.visit(sessionId, now());
+    user.began(sessionId);
     this.#isCounted = true;
     const link = await this.#reach(() =>
       objects.open(sessionId, {
@@ -304,7 +305,7 @@ export class CarriedStream implements TimedStream {
     const { users, now, meters, subscribers } = this.#gateway;
     subscribers.delete(this.#resumeToken, this);
     if (this.#isCounted) {
-      users.of(this.#hello.principal.userId, now()).ended(now());
+      users.of(this.#hello.principal.userId, now()).ended(now(), this.#hello.sessionId);
       users.sweep(now());
     }
     if (this.#link !== undefined) {

@@ -40,8 +40,8 @@ export interface GatewayOptions extends Omit<RelayPlatform, "bus"> {
 export function createGateway(options: GatewayOptions): RelayRoutes {
   const { log, limits, now, newId, defer, objects, socketsTell, allowedOrigins = [] } = options;
   const revocations = new RevocationFeed(log);
-  const tokens = createTimelyVerifier(options, revocations);
   const users = new Users(limits);
+  const tokens = createTimelyVerifier(options, revocations, users);
   /** Resume tokens are the objects' affair. */
   const noSecret = crypto.getRandomValues(new Uint8Array(32));
   /** Of one call: what it folds of a session, it folds anew. Nothing of it is anybody else's. */
@@ -80,10 +80,14 @@ export function createGateway(options: GatewayOptions): RelayRoutes {
     .route("/", createServiceRoutes(services, gateway, readiness));
 }
 
-/** It knows what was revoked two seconds ago: whoever asks first after that waits until it has been read. */
+/**
+ * It knows what was revoked two seconds ago: whoever asks first after that waits until it has been read. They also forget
+ * the users of whom there is nothing to know, since nothing happens by itself.
+ */
 function createTimelyVerifier(
   { keys, limits, issuer, audience }: Pick<GatewayOptions, "keys" | "limits" | "issuer" | "audience">,
   revocations: RevocationFeed,
+  users: Users,
 ): TokenVerifier {
   const verifier = createTokenVerifier({
     keys,
@@ -96,7 +100,10 @@ function createTimelyVerifier(
   return {
     async verify(token, nowMs) {
       if (!revocations.isLoaded) await revocations.load(nowMs);
-      else if (revocations.isDue(nowMs)) await revocations.poll(nowMs);
+      else if (revocations.isDue(nowMs)) {
+        users.sweep(nowMs);
+        await revocations.poll(nowMs);
+      }
       return await verifier.verify(token, nowMs);
     },
   };

@@ -26,6 +26,8 @@ export class Downlink {
   readonly #fail: (error: BatonError) => void;
   /** Once it is known, the gateway may speak. */
   #identity: Identity | undefined;
+  /** What it has to say until then. Its client is read no faster than it may send, so that this is little. */
+  #early: RelayPayload[] = [];
   #waiting: Waiting[] = [];
   #controlBytes = 0;
   #heldBytes = 0;
@@ -49,6 +51,7 @@ export class Downlink {
   /** The client is in its session. */
   joined(identity: Identity): void {
     this.#identity = identity;
+    for (const payload of this.#early.splice(0)) this.tell(payload);
   }
 
   /** Since when the client takes nothing; undefined = it keeps up. */
@@ -68,9 +71,13 @@ export class Downlink {
     this.#put({ frames, linkBytes: frames.length });
   }
 
-  /** What the gateway says itself; nothing, before the client's Welcome. */
+  /** What the gateway says itself, behind the client's Welcome. */
   tell(payload: RelayPayload): void {
-    if (this.#identity === undefined || this.#isEnded) return;
+    if (this.#isEnded) return;
+    if (this.#identity === undefined) {
+      this.#early.push(payload);
+      return;
+    }
     const frames = encodeControl(this.#identity, payload, this.#context.now(), this.#outlet.form);
     countTold(this.#context.meters, payload, frames.length);
     if (this.#blockedSinceMs !== undefined) this.#controlBytes += frames.length;
@@ -88,6 +95,7 @@ export class Downlink {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#waiting = [];
+    this.#early = [];
     this.#outlet.end(error);
     this.#release();
   }

@@ -31,6 +31,7 @@ export async function handPublish(
   const user = users.of(principal.userId, now());
   // Without a stream it claims a client, and may make a session: the call counts too.
   if (request.resumeToken === "") user.assertRate(now(), user.unseenRate);
+  user.visit(sessionId, now());
   const messages: SessionMessage[] = [];
   let retryAfterMs = 0;
   for (const message of request.messages) {

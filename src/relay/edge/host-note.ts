@@ -78,7 +78,8 @@ export function encodeNote(epoch: string, participant: Participant, shown: Roste
   });
 }
 
-export const decodeNote = (text: string): Note => noteSchema.parse(JSON.parse(text));
+/** Undefined: code of another version kept it, which kept something else. */
+export const decodeNote = (text: string): Note | undefined => decode(noteSchema, text);
 
 const shelfSchema = z.object({ sessionId: z.string(), away: z.array(shownSchema) });
 
@@ -88,4 +89,13 @@ export type Shelf = z.output<typeof shelfSchema>;
 export const encodeShelf = ({ sessionId, away }: Shelf): string =>
   JSON.stringify({ sessionId, away: away.map(shownNote) });
 
-export const decodeShelf = (text: string): Shelf => shelfSchema.parse(JSON.parse(text));
+/** Undefined: likewise. */
+export const decodeShelf = (text: string): Shelf | undefined => decode(shelfSchema, text);
+
+function decode<T>(schema: z.ZodType<T>, text: string): T | undefined {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

@@ -199,7 +199,7 @@ export class SessionHost {
     const shelf = await platform.readShelf();
     this.#shelf = shelf ?? "";
     const kept = shelf === undefined ? undefined : decodeShelf(shelf);
-    const noted = links.flatMap((link) => (link.noted === undefined ? [] : [{ link, note: decodeNote(link.noted) }]));
+    const noted = links.flatMap(readNote);
     const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId;
     this.#sessionId = sessionId;
     if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0)) return relay;
@@ -308,6 +308,14 @@ export class SessionHost {
 
 const knownError = (error: unknown) =>
   error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error });
+
+/** One that cannot be read was kept by code of another version: its client comes back. */
+function readNote(link: HostLink): readonly Noted[] {
+  if (link.noted === undefined) return [];
+  const note = decodeNote(link.noted);
+  if (note === undefined) refuseLink(link, new BatonError("DRAIN"));
+  return note === undefined ? [] : [{ link, note }];
+}
 
 function refuseLink(link: HostLink, error: BatonError): void {
   link.send(encodeHop({ kind: "end", error }));

@@ -7,6 +7,7 @@ import {
   TokenStatus_State as TokenState,
 } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { edit } from "../harness.ts";
+import { refusal } from "../operators.ts";
 import { type EdgeSetup, startEdge, type TestEdge } from "./harness.ts";
 
 const custom = { case: "custom", value: { type: "t", data: new Uint8Array(8) } } as const;
@@ -165,6 +166,22 @@ describe("a session behind gateways", () => {
     await pause(100);
     assert.equal(await edge().log.describe("old"), undefined);
     assert.equal((await edge().log.describe("young-still"))?.head, 1);
+  });
+
+  test("EG11 a heartbeat right behind the Join is answered behind the Welcome", async () => {
+    for (let n = 1n; n <= 5n; n++) {
+      const alice = await edge().join({ as: "alice", session: "early" });
+      alice.send({ case: "heartbeat", value: { sentAt: n } });
+      alice.finish();
+      assert.equal((await alice.ended).error, undefined);
+      const kinds = alice.received.filter(
+        ({ payload: { case: kind, value } }) => kind === "welcome" || (kind === "heartbeat" && value.echo === n),
+      );
+      assert.deepEqual(
+        kinds.map(({ payload }) => payload.case),
+        ["welcome", "heartbeat"],
+      );
+    }
   });
 
   test("EG12 whoever may not enter wakes no object", async () => {
@@ -366,6 +383,37 @@ describe("tokens at a gateway", () => {
     for (let n = 1; n <= 130; n++) alice.send(custom, { clientSeq: BigInt(n) });
     assert.equal((await alice.take("fault")).reason, "RATE_LIMITED");
     alice.cut();
+  });
+});
+
+describe("what one user takes up at a gateway", () => {
+  const edge = useEdge({ limits: { userSessions: 2, roomIdleMs: 5_000 } });
+
+  test("EG28 the sessions that a user is in are counted, by streams and by calls, and forgotten", async () => {
+    const token = await edge().token({ sub: "carol", sessions: ["*"] });
+    const join = (session: string) => edge().join({ as: "carol", session, token });
+    const headers = { authorization: `Bearer ${token}` };
+    const publish = (session: string) =>
+      refusal(edge().client().publish({ sessionId: session, clientId: "c" }, { headers }));
+    const first = await join("one");
+    await first.take("welcome");
+    await edge().client().publish({ sessionId: "two", clientId: "c" }, { headers });
+    const before = edge().objects.events;
+    const third = await join("three");
+    assert.equal((await third.ended).fault?.reason, "USER_LIMIT");
+    assert.equal((await publish("four")).reason, "USER_LIMIT");
+    assert.equal(edge().objects.events, before);
+    const again = await join("two");
+    await again.take("welcome");
+    again.cut();
+    await again.ended;
+    await pause(50);
+    edge().advance(5_100);
+    const later = await join("three");
+    await later.take("welcome");
+    const other = await edge().join({ as: "dan", session: "one" });
+    await other.take("welcome");
+    for (const stream of [first, later, other]) stream.cut();
   });
 });
 

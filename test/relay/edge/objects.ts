@@ -80,6 +80,9 @@ export class Objects implements SessionObjects {
   }
 }
 
+/** What code of another version may have kept. */
+const strange = JSON.stringify({ version: 7 });
+
 class LocalObject {
   readonly #options: ObjectsOptions;
   readonly #objects: Objects;
@@ -148,6 +151,13 @@ class LocalObject {
     await this.event((host) => host.alarm());
     // An alarm may come twice.
     await this.event((host) => host.alarm());
+  }
+
+  /** As if code of another version had kept what is kept: of the object, and of its oldest link. */
+  spoil(): void {
+    this.#shelf = strange;
+    const [first] = this.#links;
+    first?.spoil(strange);
   }
 
   #leave(): void {
@@ -229,6 +239,10 @@ class LocalLink implements Link {
       });
       this.#listener.closed();
     });
+  }
+
+  spoil(note: string): void {
+    this.#note = note;
   }
 
   cut(): void {

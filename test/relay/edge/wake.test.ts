@@ -85,3 +85,27 @@ describe("an object that cannot come into memory", () => {
     }
   });
 });
+
+describe("an object that finds what code of another version kept", () => {
+  test("EG48 sends the client of that link to come back, and goes on with the others", async () => {
+    const edge = await startEdge();
+    try {
+      const alice = await edge.join({ as: "alice" });
+      await alice.take("welcome");
+      const bob = await edge.join({ as: "bob" });
+      await bob.take("welcome");
+      alice.send(custom, { clientSeq: 1n });
+      await bob.take("custom");
+      edge.objects.object("demo").spoil();
+      bob.send(custom, { clientSeq: 1n });
+      assert.equal((await bob.take("ack")).seq, 2n);
+      assert.equal((await alice.ended).fault?.reason, "DRAIN");
+      const again = await edge.join({ as: "alice" });
+      assert.equal((await again.take("welcome")).headSeq, 2n);
+      again.cut();
+      bob.cut();
+    } finally {
+      await edge.stop();
+    }
+  });
+});
