@@ -105,7 +105,8 @@ export async function receive(
       return voice.refuse(refuse("PAYLOAD_UNEXPECTED"), clientSeq);
     case undefined:
       // What a newer client says is a field that is not known here.
-      return voice.refuse(refuse(message.$unknown === undefined ? "PAYLOAD_MISSING" : "PAYLOAD_UNKNOWN"), clientSeq);
+      if (message.$unknown !== undefined) return voice.refuse(refuse("PAYLOAD_UNKNOWN"), clientSeq);
+      return voice.refuse(refuse("PAYLOAD_MISSING"), clientSeq);
     default:
       return assertNever(payload);
   }

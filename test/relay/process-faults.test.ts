@@ -9,12 +9,14 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { signDevelopmentToken } from "../../src/auth/sign.ts";
 import { bidiCarriage } from "../../src/client/carriage-bidi.ts";
 import { CodeReviewService } from "../../src/gen/codereview/v1/codereview_pb.ts";
+import type { RuntimeName } from "../../src/runtime/this-runtime.ts";
 import { judge } from "../../trial/judge.ts";
 import { foldTexts, readRecords } from "../../trial/log.ts";
 import { Participant } from "../../trial/participant.ts";
 import { freePort, RelayProcess } from "../../trial/relay-process.ts";
 import { SmallDisk } from "../../trial/small-disk.ts";
 import { Typist } from "../../trial/typist.ts";
+import { unlessDeno } from "../support/runtimes.ts";
 import { until } from "./operators.ts";
 
 const thisRuntime = process.versions.bun === undefined ? "node" : "bun";
@@ -29,9 +31,9 @@ afterEach(async () => {
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-async function startProcess(dataDir?: string): Promise<RelayProcess> {
+async function startProcess(dataDir?: string, runtime: RuntimeName = thisRuntime): Promise<RelayProcess> {
   const folder = dataDir ?? mkdtempSync(join(tmpdir(), "baton-faults-"));
-  const relay = new RelayProcess(thisRuntime, await freePort(), folder, secretText);
+  const relay = new RelayProcess(runtime, await freePort(), folder, secretText);
   await relay.start();
   cleanups.push(async () => {
     await relay.stop();
@@ -108,16 +110,22 @@ describe("a relay process under load", () => {
     await typing.settle();
   });
 
-  test("SF8 stopped for 5 s and let go on: its streams live, and nothing is lost or there twice", async () => {
-    const relay = await startProcess();
-    const typing = await startTyping(relay);
-    await untilPatiently(() => typing.acked > 50);
-    await relay.pauseFor(5_000);
-    const before = typing.acked;
-    await untilPatiently(() => typing.acked > before + 50);
-    await typing.settle();
-    assert.equal(typing.ana.counts.resumed + typing.ben.counts.resumed, 0);
-  });
+  for (const runtime of [thisRuntime, "deno"] as const) {
+    const says = runtime === "deno" ? `, on Deno${unlessDeno}` : "";
+    const skip = runtime === "deno" && unlessDeno !== "";
+    test(`SF8 stopped for 5 s and let go on: its streams live, and nothing is lost or there twice${says}`, {
+      skip,
+    }, async () => {
+      const relay = await startProcess(undefined, runtime);
+      const typing = await startTyping(relay);
+      await untilPatiently(() => typing.acked > 50);
+      await relay.pauseFor(5_000);
+      const before = typing.acked;
+      await untilPatiently(() => typing.acked > before + 50);
+      await typing.settle();
+      assert.equal(typing.ana.counts.resumed + typing.ben.counts.resumed, 0);
+    });
+  }
 
   const mayMount = SmallDisk.mayMount();
   const says = mayMount ? "" : " (skipped: this user may not mount)";
