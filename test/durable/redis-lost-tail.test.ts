@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { BatonError } from "../../src/session/reasons.ts";
+import { startAnswerProxy } from "../support/answer-proxy.ts";
 import { describeWithRedis } from "../support/redis-server.ts";
 import { alice, bob, bytes, epochOf, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
-import { everything, type RedisBench, startBench } from "./redis-bench.ts";
+import { everything, patiently, type RedisBench, startBench } from "./redis-bench.ts";
 
 /** What a failover to a replica that was behind does: the log is as it was. */
 describeWithRedis("the log on a Redis that lost what came last", () => {
@@ -137,6 +138,36 @@ describeWithRedis("the log on a Redis that lost what came last", () => {
       assert.notEqual((await other.describe("s"))?.epoch, epochOf("s"));
     });
   }
+
+  test("RL7 an epoch that begins for a loss is counted once, by the log that began it, also where the answer that told so was lost", async () => {
+    const proxy = await startAnswerProxy(bench.redis.port);
+    try {
+      const [log, other] = [await bench.open({ url: `redis://127.0.0.1:${proxy.port}` }), await bench.open()];
+      await fill(log, "s", 5);
+      const restore = await remember();
+      const claim = await fill(log, "s", 3);
+      await other.read("s", 1, everything, everything);
+      await restore();
+      proxy.passAnswer = () => {
+        proxy.passAnswer = () => true;
+        return false;
+      };
+      await assert.rejects(log.describe("s"));
+      assert.deepEqual([log.epochsBegun(), other.epochsBegun()], [0, 0]);
+      assert.notEqual((await other.describe("s"))?.epoch, epochOf("s"));
+      const writers = [writerOf(alice, claim, 9)];
+      const batch = { epoch: epochOf("s"), expectedHead: 8, records: recordsAfter(8, 1), writers };
+      const asked = () =>
+        Promise.all([log.describe("s"), log.append("s", batch), log.describe("s"), other.describe("s")]);
+      await patiently(asked);
+      assert.deepEqual([log.epochsBegun(), other.epochsBegun()], [1, 0]);
+      await asked();
+      assert.deepEqual([log.epochsBegun(), other.epochsBegun()], [1, 0]);
+    } finally {
+      proxy.cut();
+      await proxy.close();
+    }
+  });
 
   test("RL7 an answer that comes late is no loss: instances that write and look begin no epoch", async () => {
     const [log, other] = [await bench.open(), await bench.open()];
