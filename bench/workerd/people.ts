@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { median, percentile } from "../../src/cli/bench/statistics.ts";
 import { Workerd } from "../../test/workerd/harness.ts";
 import { pause } from "../../trial/until.ts";
+import { progress } from "../progress.ts";
 import type { Row } from "../row.ts";
 import { benchSecret, SessionSocket } from "./session-socket.ts";
 
@@ -26,6 +27,7 @@ export async function measurePeople(seconds: number): Promise<readonly Row[]> {
   });
   try {
     const together = await talk(workerd.url, "together", 50 / people, seconds);
+    progress("and now each of them");
     const each = await talk(workerd.url, "each", 50, seconds);
     return [...rowsOf("50 messages/s of all", 50, together), ...rowsOf("50 messages/s of each", 50 * people, each)];
   } finally {
@@ -69,14 +71,18 @@ async function talk(url: string, session: string, messagesPerSecond: number, sec
   const cpu = process.cpuUsage();
   const startMs = performance.now();
   const endMs = startMs + seconds * 1000;
-  await Promise.all(crowd.map((one, n) => speak(one, { messagesPerSecond, startMs, endMs, at: n / people, ackMs })));
+  const speaking = Promise.all(
+    crowd.map((one, n) => speak(one, { messagesPerSecond, startMs, endMs, at: n / people, ackMs })),
+  );
+  await pause(seconds * 1000);
   const tookSeconds = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpu);
   const messages = crowd.reduce((sum, one) => sum + one.messages, 0) - before;
+  const acked = ackMs.length;
   const ended = crowd.filter((one) => one.ended !== undefined).length;
+  await speaking;
   for (const one of crowd) one.close();
   await pause(500);
-  const acked = ackMs.length;
   const clientCores = (user + system) / 1e6 / tookSeconds;
   return { acked, delivered: messages - acked, seconds: tookSeconds, ackMs, ended, clientCores };
 }
@@ -104,7 +110,7 @@ async function speak(one: SessionSocket, { messagesPerSecond, startMs, endMs, at
   let clientSeq = 0;
   for (let turn = 0; ; turn++) {
     const dueMs = startMs + (turn + at) * intervalMs;
-    if (dueMs >= endMs || one.ended !== undefined) break;
+    if (dueMs >= endMs || performance.now() >= endMs || one.ended !== undefined) break;
     await pause(Math.max(0, dueMs - performance.now()));
     if (saidAtMs.size >= mostUnanswered || one.ended !== undefined) continue;
     clientSeq += 1;

@@ -13,16 +13,14 @@ import type { StreamCall } from "../stream.ts";
 import { endOf, remind, type TimedStream } from "../stream-times.ts";
 import { Downlink } from "./downlink.ts";
 import { EchoedOutlet } from "./echoed-outlet.ts";
-import type { Gateway, Link } from "./gateway.ts";
-import { encodeHop, type Hello, type HopUp, readHop } from "./hop.ts";
+import type { Gateway } from "./gateway.ts";
+import { GatewayLink, type GatewayLinkListener } from "./gateway-link.ts";
+import type { Hello, HopUp } from "./hop.ts";
 import { ReceiveCredits, SendCredits } from "./hop-credits.ts";
 import { withVoucher } from "./hop-principal.ts";
 
 /** How exact a gateway's times are: what ends to the millisecond is looked at with each message as well. */
 const longestTickMs = 1_000;
-
-/** Objects that may send a stream on, one to the next: as many levels as a session's tree can have. */
-const mostMoves = 4;
 
 /** A client's stream between its client and its session's object. */
 export class CarriedStream implements TimedStream {
@@ -38,6 +36,7 @@ export class CarriedStream implements TimedStream {
   receivedBytes = 0;
   readonly #gateway: Gateway;
   readonly #hello: Hello;
+  readonly #link: GatewayLink;
   readonly #down: Downlink;
   readonly #echoed: EchoedOutlet | undefined;
   readonly #upCredits = new SendCredits();
@@ -49,10 +48,6 @@ export class CarriedStream implements TimedStream {
   #blockedMsThen = 0;
   /** What its client last said to have applied. */
   #confirmed = 0n;
-  #link: Link | undefined;
-  /** What was said up, until the object that it is at says something: one that sends it elsewhere has dropped it. */
-  #unheard: HopUp[] | undefined = [];
-  #moves = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Of its Welcome, where its client's calls bring it along. */
   #resumeToken = "";
@@ -81,6 +76,11 @@ export class CarriedStream implements TimedStream {
     this.#lastHeardMs = nowMs;
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, limits.tokenSkewMs);
+    this.#link = new GatewayLink(gateway.objects, {
+      hear: (hop) => this.#hear(hop),
+      closed: () => this.#linkClosed(),
+      failed: (error) => this.#over(error),
+    });
     const isBlind = hello.protocol === "websocket" && !gateway.socketsTell;
     this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now, limits.heartbeatMs) : undefined;
     this.#down = new Downlink(
@@ -123,34 +123,15 @@ export class CarriedStream implements TimedStream {
     user.visit(sessionId, now());
     user.began(sessionId);
     this.#isCounted = true;
-    await this.#linkTo(sessionId, []);
+    try {
+      await this.#link.open(sessionId);
+    } catch (error) {
+      this.#over(error instanceof BatonError ? error : new BatonError("LOG_UNAVAILABLE"));
+      throw error;
+    }
     if (this.#isOver) return;
     this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     this.#say({ kind: "hello", hello: this.#hello });
-  }
-
-  /** With what was said before, all of it in one turn: nothing that is said meanwhile comes before its hello. */
-  async #linkTo(object: string, said: readonly HopUp[]): Promise<void> {
-    const move = this.#moves;
-    const isPresent = () => move === this.#moves;
-    const link = await this.#reach(() =>
-      this.#gateway.objects.open(object, {
-        message: (bytes) => void (isPresent() && this.#hear(bytes)),
-        closed: () => void (isPresent() && this.#linkClosed()),
-      }),
-    );
-    if (this.#isOver) return link.close();
-    this.#link = link;
-    for (const hop of said) link.send(encodeHop(hop));
-  }
-
-  /** To the object at which it belongs, with all that it has said. */
-  async #moveTo(object: string): Promise<void> {
-    const said = this.#unheard;
-    this.#moves += 1;
-    this.#link?.close();
-    if (said === undefined || this.#moves > mostMoves) return this.#over(new BatonError("LOG_UNAVAILABLE"));
-    await this.#linkTo(object, said);
   }
 
   /** Its client said something; so many bytes of it came on this stream. */
@@ -206,15 +187,6 @@ export class CarriedStream implements TimedStream {
     this.#over(error);
   }
 
-  async #reach(open: () => Promise<Link>): Promise<Link> {
-    try {
-      return await open();
-    } catch (error) {
-      this.#over(error instanceof BatonError ? error : new BatonError("LOG_UNAVAILABLE"));
-      throw error;
-    }
-  }
-
   async #hand(message: SessionMessage): Promise<void> {
     const body = toBinary(SessionMessageSchema, message);
     this.#say({ kind: "message", message: body });
@@ -247,19 +219,12 @@ export class CarriedStream implements TimedStream {
     }
   }
 
-  #hear(bytes: Uint8Array): void {
+  #hear(hop: Parameters<GatewayLinkListener["hear"]>[0]): void {
     if (this.#isOver || this.#assertInTime() !== undefined) return;
-    const hop = readHop(bytes);
     if (hop === "unreadable") {
       this.end(new BatonError("DRAIN"));
       return;
     }
-    if (hop?.kind === "elsewhere") {
-      // Where it cannot be reached, the stream is over.
-      this.#moveTo(hop.object).catch(() => undefined);
-      return;
-    }
-    this.#unheard = undefined;
     switch (hop?.kind) {
       case "frames":
         this.#down.frames(hop.frames);
@@ -325,8 +290,7 @@ export class CarriedStream implements TimedStream {
   }
 
   #say(hop: HopUp): void {
-    this.#unheard?.push(hop);
-    this.#link?.send(encodeHop(hop));
+    this.#link.say(hop);
   }
 
   #over(error: BatonError | undefined): void {
@@ -339,10 +303,8 @@ export class CarriedStream implements TimedStream {
       users.of(this.#hello.principal.userId, now()).ended(now(), this.#hello.sessionId);
       users.sweep(now());
     }
-    if (this.#link !== undefined) {
-      this.#link.close();
-      meters.streamEnds.add(error?.reason ?? "OK");
-    }
+    if (this.#link.wasOpen) meters.streamEnds.add(error?.reason ?? "OK");
+    this.#link.close();
     this.#upCredits.release();
     this.#down.end(error);
     this.#resolveEnded();

@@ -1,20 +1,11 @@
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { base64Decode } from "@bufbuild/protobuf/wire";
+import { toBinary } from "@bufbuild/protobuf";
 import { getLogger } from "@logtape/logtape";
-import { mayWrite } from "../../auth/scopes.ts";
-import {
-  DescribeSessionResponseSchema,
-  PublishResponseSchema,
-  SessionMessageSchema,
-} from "../../gen/codereview/v1/codereview_pb.ts";
+import { DescribeSessionResponseSchema, PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import type { Revocation } from "../../session/revocation.ts";
-import { clientKey } from "../../session/state.ts";
 import { describeRoom } from "../admin/describe-room.ts";
 import { assembleRelay } from "../assemble-relay.ts";
-import { createParticipant } from "../create-participant.ts";
 import { type Disconnected, disconnect, endRevoked } from "../end-streams.ts";
-import { isOriginal } from "../original-stream.ts";
 import { publishAs } from "../publish.ts";
 import type { Relay } from "../relay.ts";
 import { RevocationFeed } from "../revocation-feed.ts";
@@ -23,20 +14,14 @@ import { Users } from "../users.ts";
 import { encodeHop, type Hello, isUp, readHop } from "./hop.ts";
 import { vouchedTokens } from "./hop-principal.ts";
 import { decodeCall } from "./hop-publish.ts";
-import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
-import { HostOutlet } from "./host-outlet.ts";
+import { knownError, mayBeSentOn, type Noted, readNote, refuseLink, resumeStream, takeAway } from "./host-links.ts";
+import { decodeShelf, encodeShelf } from "./host-note.ts";
 import type { HostLink, HostPlatform } from "./host-platform.ts";
 import { HostStream } from "./host-stream.ts";
 import { Branch } from "./tree/branch.ts";
 import { deliverySchema } from "./tree/tree-calls.ts";
 
 const logger = getLogger(["baton", "object"]);
-
-/** A link whose stream was there before the object left memory. */
-interface Noted {
-  readonly link: HostLink;
-  readonly note: Note;
-}
 
 /** Gateways see to how fast clients send; what has passed them is taken as it comes. */
 const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
@@ -279,7 +264,11 @@ export class SessionHost {
     const [first] = noted;
     const epoch = first?.note.epoch ?? this.#branch.epoch;
     if (!room.pipeline.isKept && epoch !== "") room.state.epoch = epoch;
-    for (const one of noted) this.#resume(relay, room, one, mark?.head ?? room.state.head);
+    const handed = this.#branch.isRoot ? room.state.head : mark?.head;
+    for (const one of noted) {
+      const stream = resumeStream(relay, room, one, { handed, entered: () => this.#branch.entered() });
+      if (stream !== undefined) this.#streams.set(one.link, stream);
+    }
     return relay;
   }
 
@@ -291,35 +280,6 @@ export class SessionHost {
       for (const { link } of noted) refuseLink(link, knownError(error));
       return undefined;
     }
-  }
-
-  /** `handed`: up to there it has everything. */
-  #resume(relay: Relay, room: Room, { link, note }: Noted, handed: number): void {
-    const isOther = note.epoch !== room.state.epoch;
-    // What a client of the original contract was shown, nobody noted.
-    if (isOther || note.dialect === "original") {
-      refuseLink(link, new BatonError(isOther ? "EPOCH_CHANGED" : "LOG_UNAVAILABLE"));
-      return;
-    }
-    const { sessionId, clientId, principal, ackFrom = Number.POSITIVE_INFINITY, shown } = note;
-    const { userId } = principal;
-    const outlet = new HostOutlet(link, note.form);
-    const participant = createParticipant(relay, room, {
-      ...note,
-      identity: { sessionId, userId, clientId, key: clientKey(userId, clientId) },
-      outlet,
-      ackFrom,
-      snapshot: undefined,
-      fromSeq: handed + 1,
-      promisedSeq: handed,
-      resynced: false,
-      trace: undefined,
-    });
-    const stream = new HostStream(relay, link, () => this.#branch.entered());
-    this.#streams.set(link, stream);
-    stream.resume({ room, participant }, outlet);
-    if (shown !== undefined) room.roster.restore(shown);
-    room.restore(participant);
   }
 
   /** What an event leaves to be done, and whether the object may leave memory behind it. */
@@ -361,43 +321,13 @@ export class SessionHost {
     rooms.endEpoch(sessionId, epoch);
   }
 
-  /**
-   * Who is still shown although their streams are gone. Clients are as many as anybody names: of the first of too many it is
-   * told that they have left.
-   */
+  /** Who is still shown although their streams are gone. */
   #shelve(room: Room, { limits }: Relay): void {
-    const { roster, sessionId } = room;
-    const gone = [...roster.entries].flatMap((entry) =>
-      entry.stay.kind === "away" ? [{ entry, stay: entry.stay }] : [],
-    );
-    gone.sort((a, b) => a.stay.leavesAtMs - b.stay.leavesAtMs);
-    const tooMany = gone.splice(0, Math.max(0, gone.length - limits.writers));
-    for (const { entry } of tooMany) room.tell(roster.left(clientKey(entry.userId, entry.clientId)));
-    const away = gone.map(({ entry }) => entry);
+    const { sessionId } = room;
+    const away = takeAway(room, limits.writers);
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;
     this.#shelf = shelf;
     this.#platform.writeShelf(shelf);
   }
-}
-
-const knownError = (error: unknown) =>
-  error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error });
-
-/** Whoever may only read. A client of the original contract is told what nobody else is, by the session's own object. */
-function mayBeSentOn({ principal, first }: Hello): boolean {
-  return !mayWrite(principal.scopes) && !isOriginal(fromBinary(SessionMessageSchema, base64Decode(first)));
-}
-
-/** One that cannot be read was kept by code of another version: its client comes back. */
-function readNote(link: HostLink): readonly Noted[] {
-  if (link.noted === undefined) return [];
-  const note = decodeNote(link.noted);
-  if (note === undefined) refuseLink(link, new BatonError("DRAIN"));
-  return note === undefined ? [] : [{ link, note }];
-}
-
-function refuseLink(link: HostLink, error: BatonError): void {
-  link.send(encodeHop({ kind: "end", error }));
-  link.close();
 }
