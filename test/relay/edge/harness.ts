@@ -14,7 +14,7 @@ import type { FetchHandler } from "../../../src/runtime/server.ts";
 import { serve } from "../../../src/runtime/this-runtime.ts";
 import { defaultLimits, type Limits } from "../../../src/session/limits.ts";
 import { type Kind, Stream, secret, type TokenOptions, transports } from "../harness.ts";
-import { Objects } from "./objects.ts";
+import { type Calls, Objects } from "./objects.ts";
 
 const everything = "session:edit session:comment session:custom";
 
@@ -26,6 +26,8 @@ export interface EdgeSetup {
   readonly wakes?: () => Promise<void>;
   /** Awaited before a gateway has its link to an object; where it rejects, the object cannot be reached. */
   readonly reaches?: () => Promise<void>;
+  /** Makes the calls between objects; default: they do not fail. */
+  readonly calls?: Calls;
   /** What stands before the log. */
   readonly log?: (log: SessionLog) => SessionLog;
   /** Whether the runtime tells when the client of a WebSocket is behind; default: it does. */
@@ -52,7 +54,8 @@ export async function startEdge(setup: EdgeSetup = {}) {
   const log = (setup.log ?? ((one) => one))(createMemoryLog(now));
   const newId = () => crypto.randomUUID().slice(0, 13);
   const { evicts = () => true, wakes = async () => undefined, reaches = async () => undefined } = setup;
-  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches });
+  const calls: Calls = setup.calls ?? ((call) => call());
+  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches, calls });
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   const background = new Set<Promise<unknown>>();

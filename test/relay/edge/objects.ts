@@ -6,6 +6,9 @@ import type { TreeObjects } from "../../../src/relay/edge/tree/tree-calls.ts";
 import type { Limits } from "../../../src/session/limits.ts";
 import type { Revocation } from "../../../src/session/revocation.ts";
 
+/** What a platform makes of a call: it may fail before or after it. */
+export type Calls = <T>(call: () => Promise<T>) => Promise<T>;
+
 export interface ObjectsOptions {
   readonly log: SessionLog;
   readonly limits: Limits;
@@ -13,6 +16,8 @@ export interface ObjectsOptions {
   readonly newId: () => string;
   /** Whether an object that may leave memory does so before the next event. */
   readonly evicts: () => boolean;
+  /** Makes the calls between objects. */
+  readonly calls: Calls;
   /** Awaited by an object that comes into memory; where it rejects, the object cannot. */
   readonly wakes: () => Promise<void>;
   /** Awaited before a link is there; where it rejects, the object cannot be reached. */
@@ -93,7 +98,7 @@ export class Objects implements SessionObjects {
   /** What one object asks another; one whose life is over by then hears of no answer. */
   calls(life: { readonly isOver: boolean }): TreeObjects {
     const ask = async <T>(name: string, run: (host: SessionHost) => Promise<T>): Promise<T> => {
-      const answered = await this.object(name).event(run);
+      const answered = await this.#options.calls(() => this.object(name).event(run));
       return life.isOver ? await new Promise<never>(() => undefined) : answered;
     };
     return {

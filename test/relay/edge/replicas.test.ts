@@ -6,11 +6,11 @@ import {
   type SessionMessage,
   PresenceUpdate_Status as Status,
 } from "../../../src/gen/codereview/v1/codereview_pb.ts";
-import { until } from "../../../trial/until.ts";
+import { BatonError } from "../../../src/session/reasons.ts";
+import { pause, until } from "../../../trial/until.ts";
+import { createRandom } from "../../support/random.ts";
 import { edit, type Stream } from "../harness.ts";
 import { type EdgeSetup, startEdge, type TestEdge } from "./harness.ts";
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Objects that hold two readers, and replicas that hold three. */
 function useTree(setup: EdgeSetup = {}): () => TestEdge {
@@ -272,5 +272,98 @@ describe("replicas that come and go", () => {
     await say(back, 6, 8);
     for (const reader of again) assert.deepEqual(await seqsOf(reader, 8), upTo(8));
     for (const stream of [back, ...again]) stream.cut();
+  });
+});
+
+describe("calls between objects that fail", () => {
+  for (const seed of [1, 2, 3]) {
+    test(`RP10 before they are made or behind it, and nobody misses a record or gets one twice (seed ${seed})`, async () => {
+      const random = createRandom(seed);
+      let failed = 0;
+      const fail = (share: number) => {
+        if (random() >= share) return;
+        failed += 1;
+        throw new BatonError("LOG_UNAVAILABLE");
+      };
+      const edge = await startEdge({
+        limits: { objectReaders: 2, replicaReaders: 3 },
+        evicts: () => random() < 0.5,
+        async calls(call) {
+          fail(0.25);
+          const answered = await call();
+          fail(0.25);
+          return answered;
+        },
+      });
+      try {
+        const alice = await edge.join({ session: "failing" });
+        await alice.take("welcome");
+        const readers: Stream[] = [];
+        while (readers.length < 8) {
+          const token = await readerToken(edge, "failing", `r${readers.length}`);
+          const reader = await edge.join({ session: "failing", token });
+          // One whose replica could not reach the object above it comes back.
+          const isIn = await reader.take("welcome").then(
+            () => true,
+            () => false,
+          );
+          if (isIn) readers.push(reader);
+        }
+        for (let seq = 1; seq <= 40; seq++) {
+          await say(alice, seq, seq);
+          if (random() < 0.5) await pause(30);
+        }
+        for (const reader of readers) assert.deepEqual(await seqsOf(reader, 40), upTo(40));
+        assert.ok(failed > 3);
+        for (const stream of [alice, ...readers]) stream.cut();
+      } finally {
+        await edge.stop();
+      }
+    });
+  }
+
+  test("RP10 what a session's object had not handed on when it died, it hands on when somebody comes back", async () => {
+    let isHeld = false;
+    const edge = await startEdge({
+      limits: { objectReaders: 2, replicaReaders: 3 },
+      evicts: () => false,
+      calls: (call) => (isHeld ? new Promise(() => undefined) : call()),
+    });
+    try {
+      const alice = await edge.join({ session: "held" });
+      await alice.take("welcome");
+      const readers = await joinReaders(edge, "held", 5);
+      await say(alice, 1, 2);
+      const atReplica = readers.slice(2);
+      for (const reader of atReplica) await seqsOf(reader, 2);
+      isHeld = true;
+      await say(alice, 3, 3);
+      edge.objects.object("held").crash();
+      await alice.ended;
+      isHeld = false;
+      for (const reader of atReplica) assert.equal(reader.received.filter(({ seq }) => seq === 3n).length, 0);
+      const bob = await edge.join({ as: "bob", session: "held" });
+      await bob.take("welcome");
+      for (const reader of atReplica) assert.deepEqual(await seqsOf(reader, 3), upTo(3));
+      for (const stream of [bob, ...readers]) stream.cut();
+    } finally {
+      await edge.stop();
+    }
+  });
+
+  test("RP10 a reader whose replica cannot reach its session is sent to come back", async () => {
+    const edge = await startEdge({
+      limits: { objectReaders: 2, replicaReaders: 3 },
+      calls: async () => {
+        throw new BatonError("LOG_UNAVAILABLE");
+      },
+    });
+    try {
+      await joinReaders(edge, "apart", 2);
+      const reader = await edge.join({ session: "apart", token: await readerToken(edge, "apart", "r2") });
+      assert.equal((await reader.ended).fault?.reason, "LOG_UNAVAILABLE");
+    } finally {
+      await edge.stop();
+    }
   });
 });
