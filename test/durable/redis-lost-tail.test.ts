@@ -4,7 +4,7 @@ import type { SessionLog } from "../../src/durable/session-log.ts";
 import { BatonError } from "../../src/session/reasons.ts";
 import { startAnswerProxy } from "../support/answer-proxy.ts";
 import { describeWithRedis } from "../support/redis-server.ts";
-import { alice, bob, bytes, epochOf, fill, plain, recordsAfter, writerOf } from "./log-contract.ts";
+import { alice, bob, bytes, epochOf, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
 import { everything, patiently, type RedisBench, startBench } from "./redis-bench.ts";
 
 /** What a failover to a replica that was behind does: the log is as it was. */
@@ -181,6 +181,13 @@ describeWithRedis("the log on a Redis that lost what came last", () => {
     }
     await Promise.all(looks);
     assert.deepEqual((await other.describe("s"))?.epoch, epochOf("s"));
+  });
+
+  test("RL8 a count that cannot be held whole is refused, and none is told twice for being rounded", async () => {
+    const log = await bench.open();
+    await bench.command("SET", "{baton:}generation", String(Number.MAX_SAFE_INTEGER - 1));
+    assert.equal((await log.claim("s", alice, "e")).generation, Number.MAX_SAFE_INTEGER);
+    for (let times = 0; times < 3; times++) await rejectsWith(log.claim("s", alice, "e"), "LOG_DAMAGED");
   });
 
   test("RL8 what the server had counted to is not counted again: claims of before stay refused, and new places are behind", async () => {
