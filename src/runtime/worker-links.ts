@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { LocationHint } from "../durable/location-hint.ts";
+import type { DirectoryRpc } from "../durable/log-objects.ts";
 import { type Answer, ask, askAgain, unanswered } from "../durable/object-answer.ts";
 import type { Link, LinkListener, SessionObjects } from "../relay/edge/gateway.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
@@ -28,8 +29,8 @@ export const requestPlace = new AsyncLocalStorage<{
   readonly background: (work: Promise<unknown>) => void;
 }>();
 
-/** The sessions' objects by their namespace. */
-export function sessionObjects(find: FindSession): SessionObjects {
+/** The sessions' objects by their namespace, and by the directory that has their names. */
+export function sessionObjects(find: FindSession, directory: () => Pick<DirectoryRpc, "names">): SessionObjects {
   const object = (sessionId: string) => find(sessionId, requestPlace.getStore()?.hint);
   return {
     async open(sessionId, listener) {
@@ -42,6 +43,7 @@ export function sessionObjects(find: FindSession): SessionObjects {
       }
     },
     publish: (sessionId, call) => ask(() => object(sessionId).publish(call)),
+    names: (after, limit) => askAgain(async () => directory().names("", after, limit)),
     describe: (sessionId) => askAgain(() => object(sessionId).describeSession(sessionId)),
     countStreams: (sessionId) => askAgain(() => object(sessionId).countStreams()),
     endRevoked: (sessionId, revocation) => ask(() => object(sessionId).endRevoked(revocation)),

@@ -21,7 +21,8 @@ const resumeSecretBytes = 32;
 export class SessionObject extends SessionLogObject<ObjectBindings> implements SessionCalls {
   readonly #links = new WeakMap<WebSocket, SocketLink>();
   #host: Promise<SessionHost> | undefined;
-  #alarmAtMs: number | undefined;
+  /** One after the other. */
+  #alarmSet: Promise<void> = Promise.resolve();
   #awake: ReturnType<typeof setInterval> | undefined;
 
   constructor(ctx: DurableObjectState, env: ObjectBindings) {
@@ -52,7 +53,6 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
   }
 
   override async alarm(): Promise<void> {
-    this.#alarmAtMs = undefined;
     await (await this.#session()).alarm();
   }
 
@@ -80,7 +80,8 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
   /** Whoever is in a session that is deleted is told so. */
   override async deleteSession(sessionId: string, untouchedSinceMs?: number) {
     // Before the log forgets which epoch they live in.
-    const host = this.ctx.getWebSockets().length > 0 ? await this.#session() : undefined;
+    const isLive = this.#host !== undefined || this.ctx.getWebSockets().length > 0;
+    const host = isLive ? await this.#session() : undefined;
     const deletion = await super.deleteSession(sessionId, untouchedSinceMs);
     if (deletion.kind === "answered" && deletion.value !== "") await host?.endEpoch(sessionId, deletion.value);
     return deletion;
@@ -88,13 +89,14 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
 
   /** What lives on the log comes into memory with the first event that needs it. */
   #session(): Promise<SessionHost> {
-    this.#host ??= this.#openHost([...this.ctx.getWebSockets()].map((socket) => this.#link(socket)));
+    this.#host ??= this.#openHost();
     return this.#host;
   }
 
-  async #openHost(links: readonly HostLink[]): Promise<SessionHost> {
+  async #openHost(): Promise<SessionHost> {
     const { limits, resumeSecret } = requireWorkerSettings(this.env);
-    logger.debug("a session came into memory", { session: this.ctx.id.name, links: links.length });
+    const links = () => this.ctx.getWebSockets().map((socket) => this.#link(socket));
+    logger.debug("a session came into memory", { session: this.ctx.id.name, links: links().length });
     const { storage } = this.ctx;
     return new SessionHost({
       log: this.log,
@@ -104,10 +106,10 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
       newId: createStreamId,
       defer: (run) => void setTimeout(run, 0),
       resumeSecret: async () => resumeSecret ?? (await this.#keptResumeSecret()),
-      links: () => links,
+      links,
       readShelf: async () => storage.kv.get<string>("shelf"),
       writeShelf: (text) => storage.kv.put("shelf", text),
-      setAlarm: (atMs) => void this.#setAlarm(atMs),
+      setAlarm: (atMs) => this.#setAlarm(atMs),
       stayAwake: (isNeeded) => this.#stayAwake(isNeeded),
     });
   }
@@ -128,12 +130,19 @@ export class SessionObject extends SessionLogObject<ObjectBindings> implements S
     return secret;
   }
 
-  /** Setting an alarm is a row that is written: one that comes too early is left as it is. */
-  async #setAlarm(atMs: number): Promise<void> {
+  /**
+   * Setting an alarm is a row that is written: one that comes too early is left as it is. Storage is asked each time, since
+   * a session that is deleted takes its alarm with it.
+   */
+  #setAlarm(atMs: number): void {
     const { storage } = this.ctx;
-    const presentMs = this.#alarmAtMs ?? (await storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
-    this.#alarmAtMs = Math.min(atMs, presentMs);
-    if (atMs < presentMs) await storage.setAlarm(atMs);
+    const set = async () => {
+      const presentMs = (await storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
+      if (atMs < presentMs) await storage.setAlarm(atMs);
+    };
+    this.#alarmSet = this.#alarmSet.then(set).catch((error: unknown) => {
+      logger.error("an alarm cannot be set", { error: error instanceof Error ? error.name : "unknown" });
+    });
   }
 
   /** An object with a timer is not taken out of memory while its links live. */
@@ -160,7 +169,10 @@ class SocketLink implements HostLink {
   }
 
   close(): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(1000);
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    // Until the other side has answered, the next life finds it among its sockets.
+    this.#socket.serializeAttachment(null);
+    this.#socket.close(1000);
   }
 
   note(value: string): void {

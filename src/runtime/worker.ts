@@ -83,7 +83,7 @@ async function openGateway(env: Env): Promise<Served> {
     "/",
     createGateway({
       log: createObjectsLog(objectStubs(env)),
-      objects: sessionObjects(find),
+      objects: sessionObjects(find, () => objectStubs(env).directory()),
       limits,
       now: Date.now,
       newId: createStreamId,

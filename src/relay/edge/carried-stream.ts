@@ -21,6 +21,9 @@ import { withVoucher } from "./hop-principal.ts";
 /** How exact a gateway's times are: what ends to the millisecond is looked at with each message as well. */
 const longestTickMs = 1_000;
 
+/** How long a client waits for its session's object at most; one that is asked by very many at once takes seconds. */
+const longestJoinMs = 30_000;
+
 /** A client's stream between its client and its session's object. */
 export class CarriedStream implements TimedStream {
   readonly carriage: Hello["carriage"];
@@ -42,6 +45,8 @@ export class CarriedStream implements TimedStream {
   readonly #resolveEnded: () => void;
   #principal: Principal;
   #tokenTimes: TokenTimes;
+  /** Its object has taken it in. */
+  #isJoined = false;
   #lastHeardMs: number;
   #blockedMsThen = 0;
   /** What its client last said to have applied. */
@@ -117,6 +122,7 @@ export class CarriedStream implements TimedStream {
     user.visit(sessionId, now());
     user.began(sessionId);
     this.#isCounted = true;
+    this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     const link = await this.#reach(() =>
       objects.open(sessionId, {
         message: (bytes) => this.#hear(bytes),
@@ -125,7 +131,6 @@ export class CarriedStream implements TimedStream {
     );
     if (this.#isOver) return link.close();
     this.#link = link;
-    this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     this.#say({ kind: "hello", hello: this.#hello });
   }
 
@@ -241,6 +246,7 @@ export class CarriedStream implements TimedStream {
         const { sessionId } = this.#hello;
         const { userId } = this.#principal;
         const { clientId, resumeToken } = hop;
+        this.#isJoined = true;
         const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
         this.#down.joined(identity);
         if (this.carriage === "split" && resumeToken !== "") {
@@ -287,6 +293,8 @@ export class CarriedStream implements TimedStream {
   async #tick(): Promise<void> {
     const { revocations, limits, now } = this.#gateway;
     if (this.#assertInTime() !== undefined) return;
+    // Before it is there, its client is not read: that it is silent is not its own doing.
+    if (!this.#isJoined && now() - this.joinedAtMs >= longestJoinMs) return this.end(new BatonError("LOG_UNAVAILABLE"));
     const ends = endOf(limits, this, now());
     if (ends !== undefined) return this.end(new BatonError(ends));
     remind(limits, this, now());

@@ -4,6 +4,7 @@ import type { RelayPlatform } from "../context.ts";
 export interface HostLink {
   /** After the link is gone it does nothing. */
   send(message: Uint8Array<ArrayBuffer>): void;
+  /** What was noted is forgotten: the link may stay open for the other side, and its stream is over. */
   close(): void;
   /** Kept with the link, at most 16 KiB of it. */
   note(value: string): void;
@@ -15,7 +16,7 @@ export interface HostLink {
 export interface HostPlatform extends RelayPlatform {
   /** Signs resume tokens; the same for all objects. */
   resumeSecret(): Promise<Uint8Array>;
-  /** Those that are open. */
+  /** Those that are not closed on both sides. */
   links(): Iterable<HostLink>;
   /** A few hundred bytes that outlive everything. */
   readShelf(): Promise<string | undefined>;

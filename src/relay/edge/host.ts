@@ -44,6 +44,9 @@ export class SessionHost {
   readonly #streams = new Map<HostLink, HostStream>();
   #room: Room | undefined;
   #shelf = "";
+  /** How many streams there were then. */
+  #shelvedStreams = 0;
+  #sweptAtMs = 0;
   /** As far as it is known: of an object that nobody has joined yet it is not. */
   #sessionId: string | undefined;
 
@@ -141,7 +144,10 @@ export class SessionHost {
 
   /** The session's history is over: it was deleted. */
   async endEpoch(sessionId: string, epoch: string): Promise<void> {
-    (await this.#awake()).rooms.endEpoch(sessionId, epoch);
+    const { rooms } = await this.#awake();
+    // With the log went all that the object kept.
+    this.#shelf = "";
+    rooms.endEpoch(sessionId, epoch);
   }
 
   /** How many streams there are. */
@@ -151,7 +157,10 @@ export class SessionHost {
 
   #present(relay: Relay): Room | undefined {
     const [room] = relay.rooms.all;
-    if (room !== undefined) this.#room = room;
+    if (room !== undefined) {
+      this.#room = room;
+      this.#sessionId = room.sessionId;
+    }
     return this.#room?.ended === undefined ? this.#room : undefined;
   }
 
@@ -247,7 +256,7 @@ export class SessionHost {
     });
     const stream = new HostStream(relay, link);
     this.#streams.set(link, stream);
-    stream.resume({ room, participant }, outlet);
+    stream.resume({ room, participant }, outlet, note.untoldBytes);
     if (shown !== undefined) room.roster.restore(shown);
     room.restore(participant);
   }
@@ -258,23 +267,35 @@ export class SessionHost {
     await room?.pipeline.settled();
     stream?.note();
     relay.rooms.sweep(relay.now());
+    this.#forgetUsers(relay);
     if (room === undefined) {
       this.#platform.stayAwake(false);
       return;
     }
     room.prune(relay.now());
-    if (who === "other people") this.#shelve(room, relay);
+    // A message may end somebody else's stream: of one who is behind, or whose token is over.
+    const isOther = who === "other people" || room.participants.size !== this.#shelvedStreams;
+    if (isOther) this.#shelve(room, relay);
     if (room.participants.size === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
     this.#platform.stayAwake([...this.#streams.values()].some(({ mayRest }) => !mayRest));
   }
 
+  /** Of a session where very many come and go, so that the object never sleeps. */
+  #forgetUsers({ users, limits, now }: Relay): void {
+    const nowMs = now();
+    if (Math.abs(nowMs - this.#sweptAtMs) < limits.roomIdleMs) return;
+    this.#sweptAtMs = nowMs;
+    users.sweep(nowMs);
+  }
+
   /** Deletes the session if nobody has touched it for as long as one is kept; otherwise it is looked at again then. */
   async #retire({ log, limits, now, rooms }: Relay, sessionId: string): Promise<void> {
     const kept = await log.describe(sessionId);
     if (kept === undefined) return;
-    const dueMs = kept.lastActivityMs + limits.logAgeMs;
+    // What was touched just so long ago stays: of an alarm that comes to the millisecond there would be no second one.
+    const dueMs = kept.lastActivityMs + limits.logAgeMs + 1;
     if (now() < dueMs) {
       this.#platform.setAlarm(dueMs);
       return;
@@ -291,7 +312,8 @@ export class SessionHost {
    * told that they have left.
    */
   #shelve(room: Room, { limits }: Relay): void {
-    const { roster, sessionId } = room;
+    const { roster, sessionId, participants } = room;
+    this.#shelvedStreams = participants.size;
     const gone = [...roster.entries].flatMap((entry) =>
       entry.stay.kind === "away" ? [{ entry, stay: entry.stay }] : [],
     );

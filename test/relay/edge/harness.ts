@@ -22,6 +22,8 @@ export interface EdgeSetup {
   readonly wakes?: () => Promise<void>;
   /** Awaited before a gateway has its link to an object; where it rejects, the object cannot be reached. */
   readonly reaches?: () => Promise<void>;
+  /** Awaited before an object hears that a link is gone which it has closed itself. */
+  readonly closes?: () => Promise<void>;
   /** What stands before the log. */
   readonly log?: (log: SessionLog) => SessionLog;
   /** Whether the runtime tells when the client of a WebSocket is behind; default: it does. */
@@ -46,8 +48,9 @@ export async function startEdge(setup: EdgeSetup = {}) {
   const limits = { ...defaultLimits, ...setup.limits };
   const log = (setup.log ?? ((one) => one))(createMemoryLog(now));
   const newId = () => crypto.randomUUID().slice(0, 13);
-  const { evicts = () => true, wakes = async () => undefined, reaches = async () => undefined } = setup;
-  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches });
+  const { evicts = () => true } = setup;
+  const { wakes = async () => undefined, reaches = async () => undefined, closes = async () => undefined } = setup;
+  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches, closes });
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   const background = new Set<Promise<unknown>>();
