@@ -24,6 +24,9 @@ const longestTickMs = 1_000;
 /** How long a client waits for its session's object at most; one that is asked by very many at once takes seconds. */
 const longestJoinMs = 30_000;
 
+/** Objects that may send a stream on, one to the next: as many levels as a session's tree can have. */
+const mostMoves = 4;
+
 /** A client's stream between its client and its session's object. */
 export class CarriedStream implements TimedStream {
   readonly carriage: Hello["carriage"];
@@ -52,6 +55,9 @@ export class CarriedStream implements TimedStream {
   /** What its client last said to have applied. */
   #confirmed = 0n;
   #link: Link | undefined;
+  /** What was said up, until the object that it is at says something: one that sends it elsewhere has dropped it. */
+  #unheard: HopUp[] | undefined = [];
+  #moves = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Of its Welcome, where its client's calls bring it along. */
   #resumeToken = "";
@@ -113,7 +119,7 @@ export class CarriedStream implements TimedStream {
 
   /** Takes it to its session's object. Rejects with `USER_LIMIT`, or where the object cannot be reached. */
   async open(): Promise<void> {
-    const { objects, users, now, limits } = this.#gateway;
+    const { users, now, limits } = this.#gateway;
     const { sessionId, principal } = this.#hello;
     if (this.#isOver) return;
     const user = users.of(principal.userId, now());
@@ -123,15 +129,32 @@ export class CarriedStream implements TimedStream {
     user.began(sessionId);
     this.#isCounted = true;
     this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
+    await this.#linkTo(sessionId, []);
+    if (!this.#isOver) this.#say({ kind: "hello", hello: this.#hello });
+  }
+
+  /** With what was said before, all of it in one turn: nothing that is said meanwhile comes before its hello. */
+  async #linkTo(object: string, said: readonly HopUp[]): Promise<void> {
+    const move = this.#moves;
+    const isPresent = () => move === this.#moves;
     const link = await this.#reach(() =>
-      objects.open(sessionId, {
-        message: (bytes) => this.#hear(bytes),
-        closed: () => this.#linkClosed(),
+      this.#gateway.objects.open(object, {
+        message: (bytes) => void (isPresent() && this.#hear(bytes)),
+        closed: () => void (isPresent() && this.#linkClosed()),
       }),
     );
     if (this.#isOver) return link.close();
     this.#link = link;
-    this.#say({ kind: "hello", hello: this.#hello });
+    for (const hop of said) link.send(encodeHop(hop));
+  }
+
+  /** To the object at which it belongs, with all that it has said. */
+  async #moveTo(object: string): Promise<void> {
+    const said = this.#unheard;
+    this.#moves += 1;
+    this.#link?.close();
+    if (said === undefined || this.#moves > mostMoves) return this.#over(new BatonError("LOG_UNAVAILABLE"));
+    await this.#linkTo(object, said);
   }
 
   /** Its client said something; so many bytes of it came on this stream. */
@@ -235,6 +258,12 @@ export class CarriedStream implements TimedStream {
       this.end(new BatonError("DRAIN"));
       return;
     }
+    if (hop?.kind === "elsewhere") {
+      // Where it cannot be reached, the stream is over.
+      this.#moveTo(hop.object).catch(() => undefined);
+      return;
+    }
+    this.#unheard = undefined;
     switch (hop?.kind) {
       case "frames":
         this.#down.frames(hop.frames);
@@ -303,6 +332,7 @@ export class CarriedStream implements TimedStream {
   }
 
   #say(hop: HopUp): void {
+    this.#unheard?.push(hop);
     this.#link?.send(encodeHop(hop));
   }
 

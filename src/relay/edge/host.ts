@@ -1,6 +1,12 @@
-import { toBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import { getLogger } from "@logtape/logtape";
-import { DescribeSessionResponseSchema, PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
+import { mayWrite } from "../../auth/scopes.ts";
+import {
+  DescribeSessionResponseSchema,
+  PublishResponseSchema,
+  SessionMessageSchema,
+} from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import type { Revocation } from "../../session/revocation.ts";
 import { clientKey } from "../../session/state.ts";
@@ -8,18 +14,21 @@ import { describeRoom } from "../admin/describe-room.ts";
 import { assembleRelay } from "../assemble-relay.ts";
 import { createParticipant } from "../create-participant.ts";
 import { type Disconnected, disconnect, endRevoked } from "../end-streams.ts";
+import { isOriginal } from "../original-stream.ts";
 import { publishAs } from "../publish.ts";
 import type { Relay } from "../relay.ts";
 import { RevocationFeed } from "../revocation-feed.ts";
 import type { Room } from "../room.ts";
 import { Users } from "../users.ts";
-import { encodeHop, isUp, readHop } from "./hop.ts";
+import { encodeHop, type Hello, isUp, readHop } from "./hop.ts";
 import { vouchedTokens } from "./hop-principal.ts";
 import { decodeCall } from "./hop-publish.ts";
 import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
 import { HostOutlet } from "./host-outlet.ts";
 import type { HostLink, HostPlatform } from "./host-platform.ts";
 import { HostStream } from "./host-stream.ts";
+import { Branch } from "./tree/branch.ts";
+import { deliverySchema } from "./tree/tree-calls.ts";
 
 const logger = getLogger(["baton", "object"]);
 
@@ -39,8 +48,11 @@ const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
  */
 export class SessionHost {
   readonly #platform: HostPlatform;
+  readonly #branch: Branch;
   /** Undefined: it could not come into memory, and tries again with the next event. */
   #relay: Promise<Relay> | undefined;
+  /** As soon as it is there. */
+  #assembled: Relay | undefined;
   readonly #streams = new Map<HostLink, HostStream>();
   #room: Room | undefined;
   #shelf = "";
@@ -53,6 +65,12 @@ export class SessionHost {
   /** As the object comes into memory, for the first time or again. */
   constructor(platform: HostPlatform) {
     this.#platform = platform;
+    this.#branch = new Branch(platform, {
+      readers: () => this.#readers(),
+      present: () => this.#assembled && this.#present(this.#assembled),
+      open: async () => await this.#open(await this.#awake()),
+      changed: () => this.#stayAwakeIfNeeded(),
+    });
     void this.#awake().catch(() => undefined);
   }
 
@@ -61,6 +79,7 @@ export class SessionHost {
     const relay = await this.#awakeFor(link);
     if (relay === undefined) return;
     const hop = readHop(bytes);
+    if (typeof hop === "object" && hop.kind === "hello" && this.#sendOn(relay, link, hop.hello)) return;
     const stream = this.#streamOf(relay, link, hop);
     if (stream === undefined || hop === "unreadable") {
       // It is of another version, which a deploy is about to replace, or to bring.
@@ -122,7 +141,21 @@ export class SessionHost {
     const relay = await this.#awake();
     const streams = disconnect(relay, meant);
     await this.#rest(relay, undefined, "other people");
-    return streams;
+    return streams + (await this.#branch.endBelow((child) => child.disconnect(meant)));
+  }
+
+  /** A replica below follows (`Parent`). */
+  async follow(child: string, readers: number, isNew: boolean): Promise<void> {
+    await this.#awake();
+    this.#branch.follow(child, readers, isNew);
+  }
+
+  /** Of a replica: what the object above it says (`Child`). */
+  async deliver(delivery: unknown): Promise<number> {
+    const relay = await this.#awake();
+    const readers = await this.#branch.deliver(deliverySchema.parse(delivery));
+    await this.#rest(relay, undefined, "same people");
+    return readers;
   }
 
   /** Ends the streams whose token this revokes; tells how many. */
@@ -131,7 +164,7 @@ export class SessionHost {
     relay.revocations.known.add(revocation);
     const streams = endRevoked(relay);
     await this.#rest(relay, undefined, "other people");
-    return streams;
+    return streams + (await this.#branch.endBelow((child) => child.endRevoked(revocation)));
   }
 
   /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
@@ -155,6 +188,34 @@ export class SessionHost {
     return this.#room?.participants.size ?? 0;
   }
 
+  /** Those who may only read, and whose streams are here or about to be. */
+  #readers(): number {
+    let readers = 0;
+    for (const { isReader } of this.#streams.values()) if (isReader) readers += 1;
+    return readers;
+  }
+
+  /** Whether the stream was sent to another object, since this one has no place for it. */
+  #sendOn(relay: Relay, link: HostLink, hello: Hello): boolean {
+    if (hello.region === undefined || !mayBeSentOn(hello) || this.#streams.has(link)) return false;
+    const readers = this.#present(relay)?.readerCount ?? this.#readers();
+    const object = this.#branch.placeElsewhere(hello.region, readers, relay.limits.readers);
+    if (object === undefined) return false;
+    link.send(encodeHop({ kind: "elsewhere", object }));
+    link.close();
+    return true;
+  }
+
+  async #open(relay: Relay): Promise<Room> {
+    const present = this.#present(relay);
+    if (present !== undefined) return present;
+    const room = await relay.rooms.open(this.#branch.sessionId);
+    this.#room = room;
+    // Readers may have been told of an epoch that no log has yet.
+    if (!room.pipeline.isKept && this.#branch.epoch !== "") room.state.epoch = this.#branch.epoch;
+    return room;
+  }
+
   #present(relay: Relay): Room | undefined {
     const [room] = relay.rooms.all;
     if (room !== undefined) {
@@ -168,7 +229,7 @@ export class SessionHost {
   #streamOf(relay: Relay, link: HostLink, hop: ReturnType<typeof readHop>): HostStream | undefined {
     const known = this.#streams.get(link);
     if (known !== undefined || typeof hop !== "object" || hop.kind !== "hello") return known;
-    const stream = new HostStream(relay, link);
+    const stream = new HostStream(relay, link, () => this.#branch.entered());
     this.#streams.set(link, stream);
     return stream;
   }
@@ -198,28 +259,36 @@ export class SessionHost {
   async #wake(links: readonly HostLink[]): Promise<Relay> {
     const platform = this.#platform;
     const { limits } = platform;
-    const relay = assembleRelay(platform, {
-      tokens: vouchedTokens,
-      resumeSecret: await platform.resumeSecret(),
-      revocations: new RevocationFeed(platform.log),
-      traces: undefined,
-      users: new Users({ ...limits, ...unlimited }),
-    });
+    const { log, bus } = this.#branch;
+    const noted = links.flatMap(readNote);
+    const mark = await this.#branch.wake(noted.length);
+    const relay = assembleRelay(
+      { ...platform, log, bus },
+      {
+        tokens: vouchedTokens,
+        resumeSecret: await platform.resumeSecret(),
+        revocations: new RevocationFeed(platform.log),
+        traces: undefined,
+        users: new Users({ ...limits, ...unlimited }),
+      },
+    );
+    this.#assembled = relay;
     const shelf = await platform.readShelf();
     this.#shelf = shelf ?? "";
     const kept = shelf === undefined ? undefined : decodeShelf(shelf);
-    const noted = links.flatMap(readNote);
-    const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId;
+    const { isFollowed } = this.#branch;
+    const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId ?? (isFollowed ? this.#branch.sessionId : undefined);
     this.#sessionId = sessionId;
-    if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0)) return relay;
+    if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0 && !isFollowed)) return relay;
     const room = await this.#openRoom(relay, sessionId, noted);
     if (room === undefined) return relay;
     this.#room = room;
     for (const entry of kept?.away ?? []) room.roster.restore(entry);
     // Readers may have been told of an epoch that no log has yet.
     const [first] = noted;
-    if (!room.pipeline.isKept && first !== undefined) room.state.epoch = first.note.epoch;
-    for (const one of noted) this.#resume(relay, room, one);
+    const epoch = first?.note.epoch ?? this.#branch.epoch;
+    if (!room.pipeline.isKept && epoch !== "") room.state.epoch = epoch;
+    for (const one of noted) this.#resume(relay, room, one, mark?.head ?? room.state.head);
     return relay;
   }
 
@@ -233,7 +302,8 @@ export class SessionHost {
     }
   }
 
-  #resume(relay: Relay, room: Room, { link, note }: Noted): void {
+  /** `handed`: up to there it has everything. */
+  #resume(relay: Relay, room: Room, { link, note }: Noted, handed: number): void {
     const isOther = note.epoch !== room.state.epoch;
     // What a client of the original contract was shown, nobody noted.
     if (isOther || note.dialect === "original") {
@@ -249,12 +319,12 @@ export class SessionHost {
       outlet,
       ackFrom,
       snapshot: undefined,
-      fromSeq: room.state.head + 1,
-      promisedSeq: room.state.head,
+      fromSeq: handed + 1,
+      promisedSeq: handed,
       resynced: false,
       trace: undefined,
     });
-    const stream = new HostStream(relay, link);
+    const stream = new HostStream(relay, link, () => this.#branch.entered());
     this.#streams.set(link, stream);
     stream.resume({ room, participant }, outlet, note.untoldBytes);
     if (shown !== undefined) room.roster.restore(shown);
@@ -268,18 +338,22 @@ export class SessionHost {
     stream?.note();
     relay.rooms.sweep(relay.now());
     this.#forgetUsers(relay);
-    if (room === undefined) {
-      this.#platform.stayAwake(false);
-      return;
-    }
+    this.#branch.touched();
+    this.#stayAwakeIfNeeded();
+    if (room === undefined) return;
     room.prune(relay.now());
     // A message may end somebody else's stream: of one who is behind, or whose token is over.
     const isOther = who === "other people" || room.participants.size !== this.#shelvedStreams;
-    if (isOther) this.#shelve(room, relay);
-    if (room.participants.size === 0) await this.#retire(relay, room.sessionId);
+    if (isOther && this.#branch.isRoot) this.#shelve(room, relay);
+    if (room.participants.size === 0 && this.#branch.readers === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
-    this.#platform.stayAwake([...this.#streams.values()].some(({ mayRest }) => !mayRest));
+    this.#stayAwakeIfNeeded();
+  }
+
+  #stayAwakeIfNeeded(): void {
+    const isNeeded = !this.#branch.isSettled || [...this.#streams.values()].some(({ mayRest }) => !mayRest);
+    this.#platform.stayAwake(isNeeded);
   }
 
   /** Of a session where very many come and go, so that the object never sleeps. */
@@ -292,6 +366,7 @@ export class SessionHost {
 
   /** Deletes the session if nobody has touched it for as long as one is kept; otherwise it is looked at again then. */
   async #retire({ log, limits, now, rooms }: Relay, sessionId: string): Promise<void> {
+    if (!this.#branch.isRoot) return;
     const kept = await log.describe(sessionId);
     if (kept === undefined) return;
     // What was touched just so long ago stays: of an alarm that comes to the millisecond there would be no second one.
@@ -330,6 +405,11 @@ export class SessionHost {
 
 const knownError = (error: unknown) =>
   error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error });
+
+/** Whoever may only read. A client of the original contract is told what nobody else is, by the session's own object. */
+function mayBeSentOn({ principal, first }: Hello): boolean {
+  return !mayWrite(principal.scopes) && !isOriginal(fromBinary(SessionMessageSchema, base64Decode(first)));
+}
 
 /** One that cannot be read was kept by code of another version: its client comes back. */
 function readNote(link: HostLink): readonly Noted[] {

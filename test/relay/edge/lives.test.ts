@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createLocalBus } from "../../../src/durable/bus-local.ts";
 import { createMemoryLog } from "../../../src/durable/log-memory.ts";
 import { PresenceUpdate_Status as Status } from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { windowBytes } from "../../../src/relay/edge/hop-credits.ts";
@@ -114,7 +113,6 @@ describe("what one life in memory leaves to the next", () => {
     let alarmAtMs = Number.POSITIVE_INFINITY;
     const host = new SessionHost({
       log,
-      bus: createLocalBus().member(),
       limits,
       now,
       newId: () => crypto.randomUUID(),
@@ -127,6 +125,15 @@ describe("what one life in memory leaves to the next", () => {
         alarmAtMs = Math.min(alarmAtMs, atMs);
       },
       stayAwake: () => undefined,
+      tree: {
+        name: "demo",
+        objects: { parent: () => assert.fail(), child: () => assert.fail() },
+        read: async () => undefined,
+        write: () => undefined,
+        forget: () => undefined,
+        later: () => undefined,
+        random: () => 0,
+      },
     });
     await log.claim("demo", { userId: "alice", clientId: "a" }, "e");
     nowMs += limits.logAgeMs;
