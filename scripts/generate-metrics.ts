@@ -30,6 +30,9 @@ const text = `# Metrics
 | it is not, and the relay listens on this machine alone (\`127.0.0.1\`, \`::1\`, \`localhost\`) | anybody who reaches it. Behind a proxy on the same machine that is everybody, unless the proxy keeps \`/metrics\` back |
 | it is not, and the relay is reached from other machines | nobody: 403 |
 
+On Cloudflare Workers there are none, and \`/metrics\` is 501: a scrape would reach one isolate of many, which counts for itself and is
+forgotten when it goes. [operate.md](operate.md#cloudflare) says what tells instead.
+
 Metrics tell how much is going on, and not who does it: no label holds a user, a session, a client or a token, and each says only what
 is listed here. So there are some ${seriesCount(entries)} series, whoever comes. Every series of a counter is there from the start, at 0.
 

@@ -57,6 +57,7 @@ export class History extends SessionLogObject<Env> {
     const pipeline = new Pipeline(context, state, true, {
       published: (records, isOwn) => snapshots.appended(records, isOwn),
       superseded: () => fail("superseded"),
+      instanceOf: () => "",
       contended: () => fail("contended"),
       tailLost: () => fail("tail lost"),
       failed: ({ reason }) => fail(reason),

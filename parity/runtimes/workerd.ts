@@ -12,7 +12,7 @@ export const workerd: Runtime = {
   async start(secret, environment) {
     const workerd = await Workerd.start({
       entry,
-      objects: { SESSIONS: "SessionObject", DIRECTORY: "DirectoryObject" },
+      objects: { SESSIONS: "SessionObject", REPLICAS: "ReplicaObject", DIRECTORY: "DirectoryObject" },
       variables: { ...environment, BATON_JWT_SECRET: secret },
     });
     return {

@@ -60,7 +60,7 @@ class Jwks implements KeySource {
     if (known.length > 0) return known;
     // The issuer may have a new key. Whoever asks for one at the same time waits for the same answer.
     const attempt = this.#underWay;
-    if (attempt !== undefined) await waitFor(attempt);
+    if (attempt !== undefined) await this.#join(attempt);
     else if (this.#waitMs(nowMs) === 0) await this.#try(nowMs);
     const found = await this.#lookUp(algorithm, kid, nowMs);
     if (found.length > 0 || this.#condition === "current") return found;
@@ -111,6 +111,17 @@ class Jwks implements KeySource {
     if (this.#attempt === attempt) this.#attempt = undefined;
   }
 
+  /** By a timer of its own: whoever waits may be another call than the one that asks. An attempt that was lost is over then. */
+  async #join(attempt: Attempt): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const lost = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, attempt.lostAtMs - performance.now());
+    });
+    await Promise.race([attempt.over, lost]);
+    clearTimeout(timer);
+    if (this.#attempt === attempt) this.#attempt = undefined;
+  }
+
   async #fetch(nowMs: number): Promise<void> {
     const fetched = await fetchJwks(this.#location);
     if (fetched.kind === "failed") return this.#fail(fetched.why, nowMs);
@@ -155,14 +166,4 @@ class Jwks implements KeySource {
         assertNever(condition);
     }
   }
-}
-
-/** By a timer of its own: whoever waits may be another call than the one that asks. */
-async function waitFor({ over, lostAtMs }: Attempt): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const lost = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, lostAtMs - performance.now());
-  });
-  await Promise.race([over, lost]);
-  clearTimeout(timer);
 }

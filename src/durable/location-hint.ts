@@ -1,5 +1,7 @@
+export const locationHints = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"] as const;
+
 /** Where an object is made, as Cloudflare names it (2026-11). It is a wish; once made, an object never moves. */
-export type LocationHint = "wnam" | "enam" | "sam" | "weur" | "eeur" | "apac" | "oc" | "afr" | "me";
+export type LocationHint = (typeof locationHints)[number];
 
 /** Of `request.cf`, what tells where a request came in; each may be missing. */
 export interface RequestPlace {

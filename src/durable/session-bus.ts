@@ -101,6 +101,8 @@ export type InstanceMessage =
   | { readonly kind: "revoked" };
 
 export interface SessionBus {
+  /** For how long what a holder said is believed, ms; undefined: as long as holders are that may die unheard. */
+  readonly leaseMs?: number;
   publish(sessionId: string, message: BusMessage): void;
   /** Returns what ends the subscription. */
   subscribe(sessionId: string, receive: (message: BusMessage) => void): () => void;

@@ -15,7 +15,7 @@ const logger = getLogger(["baton", "token"]);
 /** What another instance says of a client: of one whose stream is here, it holds here; of others it is kept in mind. */
 export function hearClient(relay: Relay, room: Room, message: ClientMessage): void {
   const key = keyOfClient(message);
-  const participant = room.participantOf(key);
+  const participant = room.participants.ofClient(key);
   const nowMs = relay.now();
   if (participant === undefined || !isSpeakingFor(participant, message.generation)) {
     if (message.kind === "renewed") room.elsewhere.renewed(key, message.generation, principalOf(message.token));

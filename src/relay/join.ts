@@ -182,7 +182,7 @@ async function claim(relay: Relay, room: Room, identity: Identity): Promise<numb
 
 function assertPlace(relay: Relay, room: Room, identity: Identity, writes: boolean): void {
   // It takes the place of its own older stream.
-  if (room.participantOf(identity.key)?.mayWrite === writes) return;
+  if (room.participants.ofClient(identity.key)?.mayWrite === writes) return;
   const { writers, readers } = relay.limits;
   if (writes ? room.writerCount(identity.key) >= writers : room.readerCount >= readers) {
     throw new BatonError("SESSION_FULL", undefined, { retryAfterMs: fullRetryMs });

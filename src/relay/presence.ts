@@ -42,7 +42,7 @@ export class Presence {
     this.#context = context;
     this.#sessionId = sessionId;
     this.#holder = context.newId();
-    this.roster = new Roster(context.limits);
+    this.roster = new Roster(context.limits, context.bus.leaseMs);
     this.#announcedAtMs = context.now();
   }
 
@@ -155,7 +155,8 @@ export class Presence {
   }
 }
 
-function memberOf({ userId, clientId, generation, displayName, status, cursor }: RosterEntry): RosterMember {
+/** Somebody who is shown, as the bus tells of them. */
+export function memberOf({ userId, clientId, generation, displayName, status, cursor }: RosterEntry): RosterMember {
   return { client: { userId, clientId }, generation, displayName, status, cursor: cursor && busCursor(cursor) };
 }
 

@@ -62,7 +62,7 @@ export async function publishAs(
   assertMayEnter(principal, sessionId);
   const sender = await senderOf(relay, request, principal);
   const { room, identity, generation } = sender;
-  const participant = room.participantOf(identity.key);
+  const participant = room.participants.ofClient(identity.key);
   const newest = Math.max(participant?.generation ?? 0, generation > 0 ? room.pipeline.claimOf(identity.key) : 0);
   if (newest > generation) throw new BatonError("SUPERSEDED");
   if (request.resumeToken !== "") {
@@ -115,7 +115,7 @@ async function senderOf(relay: Relay, request: PublishRequest, principal: Princi
     const room = await relay.rooms.open(sessionId);
     if (claims.epoch !== room.state.epoch) throw new BatonError("EPOCH_CHANGED");
     const key = clientKey(userId, claims.clientId);
-    const live = room.participantOf(key);
+    const live = room.participants.ofClient(key);
     // A stream that joined as a reader and was given more rights since writes under the claim that it has now.
     const claimed = live === undefined ? room.roster.get(key)?.generation : live.joinedAsReader ? live.generation : 0;
     const generation = claims.generation === 0 ? (claimed ?? 0) : claims.generation;

@@ -118,7 +118,7 @@ const maxDisplayNameLength = 128;
 function say(room: Room, { identity, generation }: Voice, presence: PresenceUpdate, nowMs: number): void {
   const { status } = presence;
   const displayName = presence.displayName.slice(0, maxDisplayNameLength);
-  const here = room.participantOf(identity.key);
+  const here = room.participants.ofClient(identity.key);
   if (here !== undefined || room.roster.isOwn(identity.key)) {
     room.says(identity, here?.generation ?? 0, { status, displayName }, nowMs);
   } else {

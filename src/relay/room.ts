@@ -10,6 +10,7 @@ import { clientKey, type SessionState } from "../session/state.ts";
 import type { RelayContext } from "./context.ts";
 import { readCursor } from "./cursor-frame.ts";
 import type { Participant } from "./participant.ts";
+import { Participants } from "./participants.ts";
 import type { Identity, RelayPayload } from "./payload.ts";
 import { Pipeline, type PublishedRecord } from "./pipeline.ts";
 import type { Presence } from "./presence.ts";
@@ -55,9 +56,7 @@ export class Room {
   readonly presence: Presence;
   readonly elsewhere: StreamsElsewhere;
   readonly pipeline: Pipeline;
-  readonly participants = new Map<string, Participant>();
-  /** The stream of each client: the newest; an older one has been superseded. */
-  readonly #byClient = new Map<string, Participant>();
+  readonly participants = new Participants();
   readonly #context: RelayContext;
   readonly #users: Users;
   readonly #frames: RoomFrames;
@@ -66,8 +65,6 @@ export class Room {
   readonly #hearClient: HearClient;
   readonly #lookMs = lookMs * (1 - 0.2 * Math.random());
   #ended: BatonError | undefined;
-  /** Before that no token of a participant ends. */
-  #earliestEndMs = Number.POSITIVE_INFINITY;
   /** Since when nobody is in it or wrote to it, ms since the Unix epoch. */
   #emptySinceMs: number;
 
@@ -83,7 +80,9 @@ export class Room {
     this.sessionId = state.sessionId;
     this.presence = presence;
     this.elsewhere = new StreamsElsewhere(context, state.sessionId);
-    this.#frames = new RoomFrames(context, (sender, index) => this.#byClient.get(sender)?.reader.noteOwn(index));
+    this.#frames = new RoomFrames(context, (sender, index) =>
+      this.participants.ofClient(sender)?.reader.noteOwn(index),
+    );
     this.pipeline = new Pipeline(context, state, isKept, {
       published: (records, isOwn) => this.#published(records, isOwn),
       superseded: (key, generation) => this.#supersede(key, generation),
@@ -120,12 +119,12 @@ export class Room {
 
   /** Streams that may write, on all instances, without another one of this client. */
   writerCount(exceptKey: string): number {
-    return this.count(({ mayWrite }) => mayWrite) + this.presence.writersElsewhere(exceptKey);
+    return this.participants.count(({ mayWrite }) => mayWrite) + this.presence.writersElsewhere(exceptKey);
   }
 
   /** Streams that only read, on all instances. */
   get readerCount(): number {
-    return this.count(({ mayWrite }) => !mayWrite) + this.presence.readersElsewhere;
+    return this.participants.count(({ mayWrite }) => !mayWrite) + this.presence.readersElsewhere;
   }
 
   /** Why the room takes nothing more; whoever needs it opens it anew. */
@@ -138,17 +137,6 @@ export class Room {
     return this.participants.size === 0 && this.pipeline.idle ? nowMs - this.#emptySinceMs : 0;
   }
 
-  /** Participants for which this holds. */
-  count(holds: (participant: Participant) => boolean): number {
-    let count = 0;
-    for (const participant of this.participants.values()) if (holds(participant)) count += 1;
-    return count;
-  }
-
-  participantOf(key: string): Participant | undefined {
-    return this.#byClient.get(key);
-  }
-
   /** Where a participant of this room reads from. */
   source(identity: Identity): ReaderSource {
     return new RoomSource(this.#context, this, this.#frames, identity);
@@ -158,7 +146,7 @@ export class Room {
   enter(participant: Participant): void {
     const { key, generation } = participant;
     if (generation > 0 && generation < this.pipeline.claimOf(key)) throw new BatonError("SUPERSEDED");
-    const older = this.#byClient.get(key);
+    const older = this.participants.ofClient(key);
     if (older !== undefined) this.end(older, new BatonError("SUPERSEDED"));
     this.#hold(participant);
     if (participant.mayWrite) this.showWriter(participant);
@@ -173,10 +161,8 @@ export class Room {
   }
 
   #hold(participant: Participant): void {
-    this.participants.set(participant.streamId, participant);
-    this.#byClient.set(participant.key, participant);
+    this.participants.add(participant);
     this.#users.of(participant.identity.userId, this.#context.now()).began(this.sessionId);
-    this.#expectEnd(participant);
   }
 
   /** What a client does under this claim ends what it did under older ones, here and elsewhere. */
@@ -195,33 +181,23 @@ export class Room {
   /** The token in force for a participant is now this one. */
   renew(participant: Participant, principal: Principal): void {
     participant.renew(principal, this.#context.now());
-    this.#expectEnd(participant);
+    this.participants.expectEnd(participant);
   }
 
   /** Ends the streams whose tokens are over. Nothing is delivered to one after that, to the millisecond. */
   expire(nowMs: number): void {
-    if (nowMs < this.#earliestEndMs) return;
-    this.#earliestEndMs = Number.POSITIVE_INFINITY;
-    for (const participant of [...this.participants.values()]) {
-      if (nowMs >= participant.tokenTimes.endsAtMs) this.end(participant, new BatonError("TOKEN_EXPIRED"));
-      else this.#expectEnd(participant);
-    }
-  }
-
-  #expectEnd({ tokenTimes }: Participant): void {
-    this.#earliestEndMs = Math.min(this.#earliestEndMs, tokenTimes.endsAtMs);
+    for (const participant of this.participants.over(nowMs)) this.end(participant, new BatonError("TOKEN_EXPIRED"));
   }
 
   /** Ends a participant's stream. It is still shown for the grace: who comes back within it was never away. */
   end(participant: Participant, error?: BatonError): void {
-    if (!this.participants.delete(participant.streamId)) return;
+    const removed = this.participants.remove(participant);
+    if (removed === "absent") return;
     const nowMs = this.#context.now();
     this.#users.of(participant.identity.userId, nowMs).ended(nowMs, this.sessionId);
-    if (this.#byClient.get(participant.key) === participant) {
-      this.#byClient.delete(participant.key);
-      // A client of the original contract never comes back as the same one: there is nothing to wait for.
-      this.roster.away(participant.key, nowMs, participant.dialect === "original" ? 0 : undefined);
-    }
+    // A client of the original contract never comes back as the same one: there is nothing to wait for.
+    const graceMs = participant.dialect === "original" ? 0 : undefined;
+    if (removed === "newest") this.roster.away(participant.key, nowMs, graceMs);
     if (this.participants.size === 0) this.#emptySinceMs = nowMs;
     participant.reader.end(error);
     this.#context.meters.streamEnds.add(error?.reason ?? "OK");
@@ -343,7 +319,7 @@ export class Room {
   }
 
   #supersede(key: string, generation: number): void {
-    const present = this.#byClient.get(key);
+    const present = this.participants.ofClient(key);
     if (present !== undefined && present.generation < generation) this.end(present, new BatonError("SUPERSEDED"));
   }
 

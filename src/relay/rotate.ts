@@ -41,7 +41,7 @@ export async function rotateToken(
   token: string,
 ): Promise<RelayPayload> {
   const { identity } = voice;
-  const participant = room.participantOf(identity.key);
+  const participant = room.participants.ofClient(identity.key);
   const current = participant?.principal ?? voice.principal;
   try {
     const next = await relay.tokens.verify(token, relay.now());

@@ -55,7 +55,7 @@ function tickRoom(relay: Relay, room: Room, nowMs: number): void {
     if (ends !== undefined) room.end(participant, new BatonError(ends));
     else remind(relay.limits, participant, nowMs);
   }
-  room.presence.count(room.count(({ mayWrite }) => !mayWrite));
+  room.presence.count(room.participants.count(({ mayWrite }) => !mayWrite));
   room.tell(room.presence.tick(nowMs));
   room.look(nowMs);
   room.prune(nowMs);

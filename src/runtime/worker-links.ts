@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { LocationHint } from "../durable/location-hint.ts";
 import { type Answer, ask, askAgain, unanswered } from "../durable/object-answer.ts";
 import type { Link, LinkListener, SessionObjects } from "../relay/edge/gateway.ts";
+import { parseReplicaName } from "../relay/edge/tree/replica-name.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
 import type { Revocation } from "../session/revocation.ts";
 
@@ -14,11 +15,16 @@ export interface SessionCalls {
   endRevoked(revocation: Revocation): Promise<Answer<number>>;
 }
 
-/** Finds a session's object. Each call makes a new stub, since one that failed once fails for good. */
-export type FindSession = (
-  sessionId: string,
-  hint: LocationHint | undefined,
-) => SessionCalls & { fetch(url: string, init: RequestInit): Promise<Response> };
+/** An object that takes links. */
+interface Linked {
+  fetch(url: string, init: RequestInit): Promise<Response>;
+}
+
+/** Finds objects. Each call makes a new stub, since one that failed once fails for good. */
+export interface FindObjects {
+  session(sessionId: string, hint: LocationHint | undefined): SessionCalls & Linked;
+  replica(name: string): Linked;
+}
 
 /** Of the request that is being served. */
 export const requestPlace = new AsyncLocalStorage<{
@@ -29,12 +35,15 @@ export const requestPlace = new AsyncLocalStorage<{
 }>();
 
 /** The sessions' objects by their namespace. */
-export function sessionObjects(find: FindSession): SessionObjects {
-  const object = (sessionId: string) => find(sessionId, requestPlace.getStore()?.hint);
+export function sessionObjects(find: FindObjects): SessionObjects {
+  const object = (sessionId: string) => find.session(sessionId, requestPlace.getStore()?.hint);
+  const isReplica = (name: string) => parseReplicaName(name) !== undefined;
   return {
-    async open(sessionId, listener) {
+    region: () => requestPlace.getStore()?.hint ?? "",
+    async open(name, listener) {
       try {
-        const { webSocket } = await object(sessionId).fetch("https://session/", { headers: { upgrade: "websocket" } });
+        const linked = isReplica(name) ? find.replica(name) : object(name);
+        const { webSocket } = await linked.fetch("https://session/", { headers: { upgrade: "websocket" } });
         if (!webSocket) throw new Error("the object took no link");
         return openLink(webSocket, listener);
       } catch (cause) {

@@ -1,174 +1,78 @@
-import { getLogger } from "@logtape/logtape";
-import { createLocalBus } from "../durable/bus-local.ts";
 import { answer } from "../durable/object-answer.ts";
-import { SessionHost } from "../relay/edge/host.ts";
-import type { HostLink } from "../relay/edge/host-platform.ts";
 import type { Disconnected } from "../relay/end-streams.ts";
-import { createStreamId } from "../relay/wire/router.ts";
 import { defaultLimits } from "../session/limits.ts";
 import type { Revocation } from "../session/revocation.ts";
-import { requireWorkerSettings } from "./worker-config.ts";
+import { Hosted } from "./worker-hosted.ts";
 import type { SessionCalls } from "./worker-links.ts";
 import { SessionLogObject } from "./worker-log-object.ts";
-import { type ObjectBindings, objectStubs } from "./worker-objects.ts";
+import { objectStubs } from "./worker-objects.ts";
 import { readWorkerSettings } from "./worker-settings.ts";
-
-const logger = getLogger(["baton", "object"]);
-
-const resumeSecretBytes = 32;
+import { type ParentRpc, type TreeBindings, treeObjects } from "./worker-tree.ts";
 
 /** A session: its log, and those who are in it, behind the links of their gateways. */
-export class SessionObject extends SessionLogObject<ObjectBindings> implements SessionCalls {
-  readonly #links = new WeakMap<WebSocket, SocketLink>();
-  #host: Promise<SessionHost> | undefined;
-  #alarmAtMs: number | undefined;
-  #awake: ReturnType<typeof setInterval> | undefined;
+export class SessionObject extends SessionLogObject<TreeBindings> implements SessionCalls, ParentRpc {
+  readonly #hosted: Hosted;
 
-  constructor(ctx: DurableObjectState, env: ObjectBindings) {
+  constructor(ctx: DurableObjectState, env: TreeBindings) {
     // Where variables are wrong, the gateway serves nobody.
     const outcome = readWorkerSettings(env);
     const limits = outcome.kind === "settings" ? outcome.settings.limits : defaultLimits;
     super(ctx, env, objectStubs(env), { clientTtlMs: limits.clientTtlMs });
+    this.#hosted = new Hosted({ ctx, env, log: this.log, objects: treeObjects(env) });
   }
 
   /** A gateway's link. */
   override fetch(): Response {
-    const { 0: gateway, 1: session } = new WebSocketPair();
-    this.ctx.acceptWebSocket(session);
-    return new Response(null, { status: 101, webSocket: gateway });
+    return this.#hosted.accept();
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    if (typeof message === "string") return;
-    await (await this.#session()).message(this.#link(socket), new Uint8Array(message));
+    await this.#hosted.message(socket, message);
   }
 
   override async webSocketClose(socket: WebSocket): Promise<void> {
-    await (await this.#session()).closed(this.#link(socket));
+    await this.#hosted.closed(socket);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    await this.webSocketClose(socket);
+    await this.#hosted.closed(socket);
   }
 
   override async alarm(): Promise<void> {
-    this.#alarmAtMs = undefined;
-    await (await this.#session()).alarm();
+    await this.#hosted.alarm();
   }
 
   async publish(call: Uint8Array) {
-    return await answer(async () => await (await this.#session()).publish(call));
+    return await answer(async () => await (await this.#hosted.session()).publish(call));
   }
 
   async disconnect(meant: Disconnected) {
-    return await answer(async () => await (await this.#session()).disconnect(meant));
+    return await answer(async () => await (await this.#hosted.session()).disconnect(meant));
   }
 
   async endRevoked(revocation: Revocation) {
-    return await answer(async () => await (await this.#session()).endRevoked(revocation));
+    return await answer(async () => await (await this.#hosted.session()).endRevoked(revocation));
   }
 
   async describeSession(sessionId: string) {
-    return await answer(async () => await (await this.#session()).describe(sessionId));
+    return await answer(async () => await (await this.#hosted.session()).describe(sessionId));
   }
 
   /** Of the session itself nothing is asked: it stays as it is, in memory or not. */
   async countStreams() {
-    return await answer(() => this.ctx.getWebSockets().length);
+    return await answer(() => this.#hosted.streams);
+  }
+
+  async follow(child: string, readers: number, isNew: boolean) {
+    return await answer(async () => await (await this.#hosted.session()).follow(child, readers, isNew));
   }
 
   /** Whoever is in a session that is deleted is told so. */
   override async deleteSession(sessionId: string, untouchedSinceMs?: number) {
     // Before the log forgets which epoch they live in.
-    const host = this.ctx.getWebSockets().length > 0 ? await this.#session() : undefined;
+    const host = this.#hosted.streams > 0 ? await this.#hosted.session() : undefined;
     const deletion = await super.deleteSession(sessionId, untouchedSinceMs);
     if (deletion.kind === "answered" && deletion.value !== "") await host?.endEpoch(sessionId, deletion.value);
     return deletion;
-  }
-
-  /** What lives on the log comes into memory with the first event that needs it. */
-  #session(): Promise<SessionHost> {
-    this.#host ??= this.#openHost([...this.ctx.getWebSockets()].map((socket) => this.#link(socket)));
-    return this.#host;
-  }
-
-  async #openHost(links: readonly HostLink[]): Promise<SessionHost> {
-    const { limits, resumeSecret } = requireWorkerSettings(this.env);
-    logger.debug("a session came into memory", { session: this.ctx.id.name, links: links.length });
-    const { storage } = this.ctx;
-    return new SessionHost({
-      log: this.log,
-      bus: createLocalBus().member(),
-      limits,
-      now: Date.now,
-      newId: createStreamId,
-      defer: (run) => void setTimeout(run, 0),
-      resumeSecret: async () => resumeSecret ?? (await this.#keptResumeSecret()),
-      links: () => links,
-      readShelf: async () => storage.kv.get<string>("shelf"),
-      writeShelf: (text) => storage.kv.put("shelf", text),
-      setAlarm: (atMs) => void this.#setAlarm(atMs),
-      stayAwake: (isNeeded) => this.#stayAwake(isNeeded),
-    });
-  }
-
-  #link(socket: WebSocket): SocketLink {
-    const link = this.#links.get(socket) ?? new SocketLink(socket);
-    this.#links.set(socket, link);
-    return link;
-  }
-
-  /** Kept here too: else the directory would be asked each time that this object comes into memory. */
-  async #keptResumeSecret(): Promise<Uint8Array> {
-    const { kv } = this.ctx.storage;
-    const kept = kv.get<Uint8Array>("resume-secret");
-    if (kept !== undefined) return kept;
-    const secret = await this.log.secret("resume", crypto.getRandomValues(new Uint8Array(resumeSecretBytes)));
-    kv.put("resume-secret", secret);
-    return secret;
-  }
-
-  /** Setting an alarm is a row that is written: one that comes too early is left as it is. */
-  async #setAlarm(atMs: number): Promise<void> {
-    const { storage } = this.ctx;
-    const presentMs = this.#alarmAtMs ?? (await storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
-    this.#alarmAtMs = Math.min(atMs, presentMs);
-    if (atMs < presentMs) await storage.setAlarm(atMs);
-  }
-
-  /** An object with a timer is not taken out of memory while its links live. */
-  #stayAwake(isNeeded: boolean): void {
-    if (isNeeded) {
-      this.#awake ??= setInterval(() => undefined, 60_000);
-    } else {
-      clearInterval(this.#awake);
-      this.#awake = undefined;
-    }
-  }
-}
-
-/** A link is a hibernatable WebSocket, and its note the socket's attachment. */
-class SocketLink implements HostLink {
-  readonly #socket: WebSocket;
-
-  constructor(socket: WebSocket) {
-    this.#socket = socket;
-  }
-
-  send(message: Uint8Array<ArrayBuffer>): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(message);
-  }
-
-  close(): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(1000);
-  }
-
-  note(value: string): void {
-    this.#socket.serializeAttachment(value);
-  }
-
-  get noted(): string | undefined {
-    const noted: unknown = this.#socket.deserializeAttachment();
-    return typeof noted === "string" ? noted : undefined;
   }
 }

@@ -10,13 +10,16 @@ import type { WireBindings } from "../relay/wire/endpoint.ts";
 import { createStreamId } from "../relay/wire/router.ts";
 import { openWorkerBody } from "./worker-body.ts";
 import { readWorkerConfig, WorkerConfigError } from "./worker-config.ts";
-import { requestPlace, sessionObjects } from "./worker-links.ts";
+import { type FindObjects, requestPlace, sessionObjects } from "./worker-links.ts";
 import { configureWorkerLogging } from "./worker-logging.ts";
 import { type ObjectBindings, objectStubs } from "./worker-objects.ts";
+import type { ReplicaObject } from "./worker-replica.ts";
 import type { SessionObject } from "./worker-session.ts";
 import { acceptWorkerSocket } from "./worker-socket.ts";
+import { findReplica } from "./worker-tree.ts";
 
 export { DirectoryObject } from "./worker-directory.ts";
+export { ReplicaObject } from "./worker-replica.ts";
 export { SessionObject } from "./worker-session.ts";
 
 const logger = getLogger(["baton", "worker"]);
@@ -25,6 +28,7 @@ configureWorkerLogging();
 
 interface Env extends Omit<ObjectBindings, "SESSIONS"> {
   readonly SESSIONS: DurableObjectNamespace<SessionObject>;
+  readonly REPLICAS: DurableObjectNamespace<ReplicaObject>;
 }
 
 const text = z.string().optional().catch(undefined);
@@ -71,8 +75,10 @@ async function open(env: Env): Promise<Served> {
 async function openGateway(env: Env): Promise<Served> {
   const { keys, issuer, audience, allowedOrigins, limits, withoutEffect } = await readWorkerConfig(env);
   if (withoutEffect.length > 0) logger.warn("variables have no effect on a Worker", { variables: withoutEffect });
-  const find = (sessionId: string, hint: DurableObjectLocationHint | undefined) =>
-    env.SESSIONS.getByName(sessionId, hint === undefined ? {} : { locationHint: hint });
+  const find: FindObjects = {
+    session: (sessionId, hint) => env.SESSIONS.getByName(sessionId, hint === undefined ? {} : { locationHint: hint }),
+    replica: (name) => findReplica(env.REPLICAS, name),
+  };
   const app = new Hono<{ Bindings: WireBindings }>();
   app.route(
     "/",

@@ -19,6 +19,10 @@ export const defaultLimits = {
   writers: 200,
   /** Participants of one session that only read; they are told as a count. */
   readers: 10_000,
+  /** Of them, those whose streams the session's own object holds, on Workers; the others go to replicas of it. */
+  objectReaders: 200,
+  /** Readers whose streams one replica holds: to write to so many takes it some 10 ms. */
+  replicaReaders: 1_000,
   /** Messages that one stream may send in a second, in the long run. */
   messagesPerSecond: 50,
   /** Messages that one stream may send at once after a quiet time: a resend after a reconnect. */

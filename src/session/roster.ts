@@ -50,10 +50,13 @@ export const leaseMs = 25_000;
  */
 export class Roster {
   readonly #limits: Pick<Limits, "idleMs" | "leaveGraceMs">;
+  readonly #leaseMs: number;
   readonly #entries = new Map<string, RosterEntry>();
 
-  constructor(limits: Pick<Limits, "idleMs" | "leaveGraceMs">) {
+  /** `forMs`: how long somebody is shown after the last word of the instance that holds their stream. */
+  constructor(limits: Pick<Limits, "idleMs" | "leaveGraceMs">, forMs: number = leaseMs) {
     this.#limits = limits;
+    this.#leaseMs = forMs;
   }
 
   get entries(): IterableIterator<RosterEntry> {
@@ -153,7 +156,11 @@ export class Roster {
   wentElsewhere(key: string, generation: number, nowMs: number): void {
     const entry = this.#own(key);
     if (entry === undefined || entry.generation >= generation) return;
-    this.#entries.set(key, { ...entry, generation, stay: { kind: "elsewhere", holder: "", untilMs: nowMs + leaseMs } });
+    this.#entries.set(key, {
+      ...entry,
+      generation,
+      stay: { kind: "elsewhere", holder: "", untilMs: nowMs + this.#leaseMs },
+    });
   }
 
   /** Another instance holds their stream. */
@@ -163,7 +170,7 @@ export class Roster {
     if (present !== undefined && isOlder(lease.generation, present)) return [];
     // A cursor that is known came by a shorter way.
     const cursor = present?.cursor ?? lease.cursor;
-    const stay = { kind: "elsewhere", holder, untilMs: nowMs + leaseMs } as const;
+    const stay = { kind: "elsewhere", holder, untilMs: nowMs + this.#leaseMs } as const;
     const entry = { ...lease, cursor, lastInputMs: nowMs, stay };
     if (present !== undefined) return this.#put(key, entry);
     this.#entries.set(key, entry);
@@ -215,7 +222,7 @@ export class Roster {
   }
 
   #reset(key: string, entry: RosterEntry, nowMs: number): RosterEntry {
-    const stay = resetStay(entry.stay, nowMs, this.#limits.leaveGraceMs);
+    const stay = resetStay(entry.stay, nowMs, this.#limits.leaveGraceMs, this.#leaseMs);
     if (entry.lastInputMs <= nowMs && stay === entry.stay) return entry;
     const reset = { ...entry, lastInputMs: Math.min(entry.lastInputMs, nowMs), stay };
     this.#entries.set(key, reset);
@@ -246,14 +253,14 @@ function isOlder(generation: number, { generation: known, stay }: RosterEntry): 
   return stay.kind === "elsewhere" ? generation < known : generation <= known;
 }
 
-function resetStay(stay: Stay, nowMs: number, graceMs: number): Stay {
+function resetStay(stay: Stay, nowMs: number, graceMs: number, forMs: number): Stay {
   switch (stay.kind) {
     case "here":
       return stay;
     case "away":
       return stay.leavesAtMs > nowMs + graceMs ? { ...stay, leavesAtMs: nowMs + graceMs } : stay;
     case "elsewhere":
-      return stay.untilMs > nowMs + leaseMs ? { ...stay, untilMs: nowMs + leaseMs } : stay;
+      return stay.untilMs > nowMs + forMs ? { ...stay, untilMs: nowMs + forMs } : stay;
     default:
       return assertNever(stay);
   }

@@ -254,7 +254,7 @@ describe("an attempt of a call that was cut off", () => {
     let asked = 0;
     const cutOff = createJwks({
       ...issuer,
-      timeoutMs: 2_000,
+      timeoutMs: 1_000,
       // As on Workers, when the call is gone that asked: nothing of it ever comes back, not even its timeout.
       fetch: (url, init) => {
         asked += 1;

@@ -1,6 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
-import { createLocalBus } from "../../src/durable/bus-local.ts";
 import { createObjectLog } from "../../src/durable/object-log.ts";
 import type { ObjectStorage } from "../../src/durable/object-storage.ts";
 import { type SessionMessage, SessionMessageSchema } from "../../src/gen/codereview/v1/codereview_pb.ts";
@@ -48,6 +47,7 @@ export class BareLink implements HostLink {
  */
 export function createHost(storage: ObjectStorage, maxBytes?: number): SessionHost {
   const nothing = async () => undefined;
+  const none = async () => 0;
   const secret = new Uint8Array(32);
   const shared = { list: async () => [], secret: async () => secret, revoke: nothing, revocations: async () => [] };
   let shelf: string | undefined;
@@ -60,7 +60,6 @@ export function createHost(storage: ObjectStorage, maxBytes?: number): SessionHo
       now: Date.now,
       ...(maxBytes !== undefined && { maxBytes }),
     }),
-    bus: createLocalBus().member(),
     limits: defaultLimits,
     now: Date.now,
     newId: () => crypto.randomUUID(),
@@ -70,6 +69,18 @@ export function createHost(storage: ObjectStorage, maxBytes?: number): SessionHo
     readShelf: async () => shelf,
     writeShelf: (text) => {
       shelf = text;
+    },
+    tree: {
+      name: sessionId,
+      objects: {
+        parent: () => ({ follow: nothing }),
+        child: () => ({ deliver: none, disconnect: none, endRevoked: none }),
+      },
+      read: nothing,
+      write: () => undefined,
+      forget: () => undefined,
+      later: (run, ms) => void setTimeout(run, ms),
+      random: () => 0,
     },
     setAlarm: () => undefined,
     stayAwake: () => undefined,

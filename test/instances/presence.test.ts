@@ -84,7 +84,7 @@ describe("who is there, on two instances", () => {
       const { resumeToken } = await alice.take("welcome");
       for (const stream of [near, far]) await stream.takeMessage("presence", ({ userId }) => userId === "alice");
       alice.cut();
-      await until(() => roomOf(pair.here).participantOf("a/alice") === undefined);
+      await until(() => roomOf(pair.here).participants.ofClient("a/alice") === undefined);
       await pair.advance(14_000);
       for (const stream of [near, far]) await heard(stream);
       const back = await pair.there.join({ resumeToken });
@@ -100,7 +100,7 @@ describe("who is there, on two instances", () => {
         );
       }
       back.cut();
-      await until(() => roomOf(pair.there).participantOf("a/alice") === undefined);
+      await until(() => roomOf(pair.there).participants.ofClient("a/alice") === undefined);
       await pair.advance(15_000);
       for (const stream of [near, far]) {
         await isTold(stream, "alice", Status.LEFT);

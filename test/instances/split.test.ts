@@ -105,9 +105,9 @@ describe("Subscribe on one instance, Publish on another", () => {
         await pair.advance(60_000);
         await publish(pair.there, jwt, alice.resumeToken, { payload: { case: "heartbeat", value: { sentAt: 1n } } });
       }
-      await until(() => roomOf(pair.here).participantOf("a/alice") !== undefined);
+      await until(() => roomOf(pair.here).participants.ofClient("a/alice") !== undefined);
       assert.equal(alice.isOver(), false);
-      assert.equal(roomOf(pair.here).participantOf("a/alice")?.silentMs(pair.here.now()), 0);
+      assert.equal(roomOf(pair.here).participants.ofClient("a/alice")?.silentMs(pair.here.now()), 0);
       await pair.advance(150_000);
       await alice.ended;
     }));
@@ -145,7 +145,7 @@ describe("Subscribe on one instance, Publish on another", () => {
     start(async (pair, token) => {
       const old = await token({ ttlSeconds: 60 });
       const alice = await subscribe(pair.here, old);
-      const inForce = () => roomOf(pair.here).participantOf("a/alice")?.principal.expiresAtMs ?? 0;
+      const inForce = () => roomOf(pair.here).participants.ofClient("a/alice")?.principal.expiresAtMs ?? 0;
       const before = inForce();
       await pair.advance(1_000);
       const newer = await token({ ttlSeconds: 600 });
@@ -163,7 +163,7 @@ describe("Subscribe on one instance, Publish on another", () => {
       });
       assert.equal(replies[0]?.case === "tokenStatus" && replies[0].value.state, TokenState.ACCEPTED);
       await until(() => inForce() < between);
-      assert.deepEqual([...(roomOf(pair.here).participantOf("a/alice")?.principal.scopes ?? [])].sort(), [
+      assert.deepEqual([...(roomOf(pair.here).participants.ofClient("a/alice")?.principal.scopes ?? [])].sort(), [
         "session:edit",
         "session:read",
       ]);

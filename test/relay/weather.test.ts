@@ -74,7 +74,8 @@ describe("weather", () => {
           const token = await relay.token({ sub: "reader", sessions: [session] });
           const records = await readRecords(reader, session, token);
           await until(() => people.every(({ machine }) => machine.lastSeq === records.length));
-          assert.ok(records.length > 4, `${records.length} records`);
+          // The file, and something of each; what is typed while an Ack is on its way goes as one.
+          assert.ok(records.length >= 3, `${records.length} records`);
           assert.deepEqual(judge(session, people, records), []);
           assert.equal(people[0]?.machine.text("a.ts")?.length, 1 + 2 * transactions.length);
           for (const { counts } of people) assert.equal(counts.resumed + counts.resynced, 0, "its stream lived");

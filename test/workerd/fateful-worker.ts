@@ -1,8 +1,8 @@
 import { decodeHop } from "../../src/relay/edge/hop.ts";
-import worker, { DirectoryObject, SessionObject } from "../../src/runtime/worker.ts";
+import worker, { DirectoryObject, ReplicaObject, SessionObject } from "../../src/runtime/worker.ts";
 import type { Fate } from "./fate.ts";
 
-export { DirectoryObject };
+export { DirectoryObject, ReplicaObject };
 
 type Env = Parameters<typeof worker.fetch>[1];
 

@@ -41,7 +41,7 @@ export async function startWorkerRelay(
   const key = "BATON_JWKS_URL" in variables ? {} : { BATON_JWT_SECRET: secret };
   const workerd = await Workerd.start({
     entry: worker.entry,
-    objects: { SESSIONS: worker.session, DIRECTORY: "DirectoryObject" },
+    objects: { SESSIONS: worker.session, REPLICAS: "ReplicaObject", DIRECTORY: "DirectoryObject" },
     variables: { ...key, ...variables },
     ...(trusts !== undefined && { trusts }),
   });

@@ -13,8 +13,9 @@ import type { StreamCall } from "../stream.ts";
 import { endOf, remind, type TimedStream } from "../stream-times.ts";
 import { Downlink } from "./downlink.ts";
 import { EchoedOutlet } from "./echoed-outlet.ts";
-import type { Gateway, Link } from "./gateway.ts";
-import { encodeHop, type Hello, type HopUp, readHop } from "./hop.ts";
+import type { Gateway } from "./gateway.ts";
+import { GatewayLink, type GatewayLinkListener } from "./gateway-link.ts";
+import type { Hello, HopUp } from "./hop.ts";
 import { ReceiveCredits, SendCredits } from "./hop-credits.ts";
 import { withVoucher } from "./hop-principal.ts";
 
@@ -35,6 +36,7 @@ export class CarriedStream implements TimedStream {
   receivedBytes = 0;
   readonly #gateway: Gateway;
   readonly #hello: Hello;
+  readonly #link: GatewayLink;
   readonly #down: Downlink;
   readonly #echoed: EchoedOutlet | undefined;
   readonly #upCredits = new SendCredits();
@@ -46,7 +48,6 @@ export class CarriedStream implements TimedStream {
   #blockedMsThen = 0;
   /** What its client last said to have applied. */
   #confirmed = 0n;
-  #link: Link | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   /** Of its Welcome, where its client's calls bring it along. */
   #resumeToken = "";
@@ -75,6 +76,11 @@ export class CarriedStream implements TimedStream {
     this.#lastHeardMs = nowMs;
     this.#principal = principal;
     this.#tokenTimes = tokenTimes(principal, nowMs, limits.tokenSkewMs);
+    this.#link = new GatewayLink(gateway.objects, {
+      hear: (hop) => this.#hear(hop),
+      closed: () => this.#linkClosed(),
+      failed: (error) => this.#over(error),
+    });
     const isBlind = hello.protocol === "websocket" && !gateway.socketsTell;
     this.#echoed = isBlind ? new EchoedOutlet(outlet, gateway.now, limits.heartbeatMs) : undefined;
     this.#down = new Downlink(
@@ -108,7 +114,7 @@ export class CarriedStream implements TimedStream {
 
   /** Takes it to its session's object. Rejects with `USER_LIMIT`, or where the object cannot be reached. */
   async open(): Promise<void> {
-    const { objects, users, now, limits } = this.#gateway;
+    const { users, now, limits } = this.#gateway;
     const { sessionId, principal } = this.#hello;
     if (this.#isOver) return;
     const user = users.of(principal.userId, now());
@@ -117,14 +123,13 @@ export class CarriedStream implements TimedStream {
     user.visit(sessionId, now());
     user.began(sessionId);
     this.#isCounted = true;
-    const link = await this.#reach(() =>
-      objects.open(sessionId, {
-        message: (bytes) => this.#hear(bytes),
-        closed: () => this.#linkClosed(),
-      }),
-    );
-    if (this.#isOver) return link.close();
-    this.#link = link;
+    try {
+      await this.#link.open(sessionId);
+    } catch (error) {
+      this.#over(error instanceof BatonError ? error : new BatonError("LOG_UNAVAILABLE"));
+      throw error;
+    }
+    if (this.#isOver) return;
     this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
     this.#say({ kind: "hello", hello: this.#hello });
   }
@@ -182,15 +187,6 @@ export class CarriedStream implements TimedStream {
     this.#over(error);
   }
 
-  async #reach(open: () => Promise<Link>): Promise<Link> {
-    try {
-      return await open();
-    } catch (error) {
-      this.#over(error instanceof BatonError ? error : new BatonError("LOG_UNAVAILABLE"));
-      throw error;
-    }
-  }
-
   async #hand(message: SessionMessage): Promise<void> {
     const body = toBinary(SessionMessageSchema, message);
     this.#say({ kind: "message", message: body });
@@ -223,9 +219,8 @@ export class CarriedStream implements TimedStream {
     }
   }
 
-  #hear(bytes: Uint8Array): void {
+  #hear(hop: Parameters<GatewayLinkListener["hear"]>[0]): void {
     if (this.#isOver || this.#assertInTime() !== undefined) return;
-    const hop = readHop(bytes);
     if (hop === "unreadable") {
       this.end(new BatonError("DRAIN"));
       return;
@@ -295,7 +290,7 @@ export class CarriedStream implements TimedStream {
   }
 
   #say(hop: HopUp): void {
-    this.#link?.send(encodeHop(hop));
+    this.#link.say(hop);
   }
 
   #over(error: BatonError | undefined): void {
@@ -308,10 +303,8 @@ export class CarriedStream implements TimedStream {
       users.of(this.#hello.principal.userId, now()).ended(now(), this.#hello.sessionId);
       users.sweep(now());
     }
-    if (this.#link !== undefined) {
-      this.#link.close();
-      meters.streamEnds.add(error?.reason ?? "OK");
-    }
+    if (this.#link.wasOpen) meters.streamEnds.add(error?.reason ?? "OK");
+    this.#link.close();
     this.#upCredits.release();
     this.#down.end(error);
     this.#resolveEnded();

@@ -83,6 +83,7 @@ async function enter(
       carriage,
       protocol: call.protocol,
       form: call.outlet.form,
+      region: gateway.objects.region(),
       first: base64Encode(toBinary(SessionMessageSchema, first)),
       ...(trace !== undefined && { trace }),
     };

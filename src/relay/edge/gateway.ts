@@ -19,7 +19,10 @@ export interface LinkListener {
 
 /** The sessions' objects, as a gateway reaches them. Each may reject with `LOG_UNAVAILABLE`. */
 export interface SessionObjects {
-  open(sessionId: string, listener: LinkListener): Promise<Link>;
+  /** To the session's own object, or to a replica of it by its name (`tree/replica-name.ts`). */
+  open(object: string, listener: LinkListener): Promise<Link>;
+  /** Where the request came in that is being served, as the platform names it; empty: not known. */
+  region(): string;
   /** Hands a `Publish` on (`hop-publish.ts`), and brings its encoded response. Rejects with what refused it. */
   publish(sessionId: string, call: Uint8Array): Promise<Uint8Array>;
   /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */

@@ -22,6 +22,8 @@ export const helloSchema = z.object({
   first: z.string(),
   /** The span of whoever called. */
   trace: z.object({ traceId: z.string(), spanId: z.string(), traceFlags: z.number() }).optional(),
+  /** Where the gateway is, as its platform names it; empty: not known. Whoever says it can be sent elsewhere. */
+  region: z.string().optional(),
 });
 
 export type Hello = z.output<typeof helloSchema>;
@@ -55,6 +57,8 @@ export type HopDown =
   | { readonly kind: "renewed"; readonly principal: Hello["principal"] }
   /** The stream ends; undefined: well. */
   | { readonly kind: "end"; readonly error: BatonError | undefined }
+  /** The stream belongs at another object of the session, by its name. Said in the place of all else. */
+  | { readonly kind: "elsewhere"; readonly object: string }
   | Took;
 
 const kinds = {
@@ -68,12 +72,14 @@ const kinds = {
   end: 8,
   joined: 9,
   heard: 10,
+  elsewhere: 11,
 } as const;
 
 /** Bytes before the body of a hop message. */
 export const hopHeaderBytes = 2;
 
 const tookSchema = z.object({ bytes: z.number().nonnegative() });
+const elsewhereSchema = z.object({ object: z.string() });
 /** An object whose code is older tells no resume token. */
 const joinedSchema = z.object({ clientId: z.string(), resumeToken: z.string().default("") });
 const overSchema = z.object({ error: errorSchema.optional() });
@@ -97,6 +103,8 @@ export function encodeHop(message: HopUp | HopDown): Uint8Array<ArrayBuffer> {
       return ofJson(kind, { bytes: message.bytes });
     case "joined":
       return ofJson(kind, { clientId: message.clientId, resumeToken: message.resumeToken });
+    case "elsewhere":
+      return ofJson(kind, { object: message.object });
     case "renewed":
       return ofJson(kind, { principal: hopPrincipal(message.principal) });
     case "leave":
@@ -129,6 +137,8 @@ export function decodeHop(bytes: Uint8Array): HopUp | HopDown | undefined {
       return { kind: "heard" };
     case kinds.renewed:
       return { kind: "renewed", principal: renewedSchema.parse(parseJson(body)).principal };
+    case kinds.elsewhere:
+      return { kind: "elsewhere", object: elsewhereSchema.parse(parseJson(body)).object };
     case kinds.leave:
       return { kind: "leave", error: overSchema.parse(parseJson(body)).error };
     case kinds.end:
@@ -159,6 +169,7 @@ export function isUp(hop: HopUp | HopDown): hop is HopUp {
     case "frames":
     case "joined":
     case "heard":
+    case "elsewhere":
     case "renewed":
     case "end":
       return false;

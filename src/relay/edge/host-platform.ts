@@ -1,4 +1,5 @@
 import type { RelayPlatform } from "../context.ts";
+import type { TreePlatform } from "./tree/tree-calls.ts";
 
 /** A session's end of a link, which lives on while the session's object is out of memory. */
 export interface HostLink {
@@ -12,7 +13,8 @@ export interface HostLink {
 }
 
 /** What an object gives to the session that lives in it. Its log has this session alone. */
-export interface HostPlatform extends RelayPlatform {
+export interface HostPlatform extends Omit<RelayPlatform, "bus"> {
+  readonly tree: TreePlatform;
   /** Signs resume tokens; the same for all objects. */
   resumeSecret(): Promise<Uint8Array>;
   /** Those that are open. */

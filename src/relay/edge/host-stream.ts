@@ -1,5 +1,6 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
+import { mayWrite } from "../../auth/scopes.ts";
 import { JoinSchema, type SessionMessage, SessionMessageSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { assertNever, BatonError } from "../../session/reasons.ts";
 import { type Joined, joinSession } from "../join.ts";
@@ -18,7 +19,10 @@ export class HostStream {
   readonly #relay: Relay;
   readonly #link: HostLink;
   readonly #credits: ReceiveCredits;
+  /** Resolves when the session can be joined here. */
+  readonly #entered: () => Promise<void>;
   readonly #life = new AbortController();
+  #hello: Hello | undefined;
   #outlet: HostOutlet | undefined;
   #joined: Joined | undefined;
   #receive: ((message: SessionMessage, bytes: number) => Promise<void>) | undefined;
@@ -26,9 +30,10 @@ export class HostStream {
   #handled: Promise<void> = Promise.resolve();
   #noted = "";
 
-  constructor(relay: Relay, link: HostLink) {
+  constructor(relay: Relay, link: HostLink, entered: () => Promise<void>) {
     this.#relay = relay;
     this.#link = link;
+    this.#entered = entered;
     this.#credits = new ReceiveCredits((bytes) => link.send(encodeHop({ kind: "took", bytes })));
   }
 
@@ -42,8 +47,16 @@ export class HostStream {
     return this.#joined;
   }
 
+  /** Whether it may only read, and is in the session or about to be. */
+  get isReader(): boolean {
+    if (this.#joined === undefined) return this.#hello !== undefined && !mayWrite(this.#hello.principal.scopes);
+    const { participant, room } = this.#joined;
+    return !participant.mayWrite && room.participants.has(participant.streamId);
+  }
+
   /** Resolves when it is handled. Never rejects. */
   async hear(hop: HopUp, bytes: number): Promise<void> {
+    if (hop.kind === "hello") this.#hello ??= hop.hello;
     // Whoever waits for credits may be before it in the line.
     if (hop.kind === "took") return this.#outlet?.took(hop.bytes);
     if (hop.kind === "leave") this.#life.abort(hop.error);
@@ -106,6 +119,7 @@ export class HostStream {
     const relay = this.#relay;
     const outlet = new HostOutlet(this.#link, hello.form);
     this.#outlet = outlet;
+    await this.#entered();
     const first = fromBinary(SessionMessageSchema, base64Decode(hello.first));
     const { signal } = this.#life;
     const call = { outlet, streamId, signal, protocol, trace: hello.trace };
@@ -144,6 +158,7 @@ export class HostStream {
   }
 
   #fail(error: unknown): void {
+    this.#hello = undefined;
     const known = error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error });
     if (this.#joined !== undefined) this.#joined.room.end(this.#joined.participant, known);
     this.#outlet?.end(known);

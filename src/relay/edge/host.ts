@@ -3,31 +3,25 @@ import { getLogger } from "@logtape/logtape";
 import { DescribeSessionResponseSchema, PublishResponseSchema } from "../../gen/codereview/v1/codereview_pb.ts";
 import { BatonError } from "../../session/reasons.ts";
 import type { Revocation } from "../../session/revocation.ts";
-import { clientKey } from "../../session/state.ts";
 import { describeRoom } from "../admin/describe-room.ts";
 import { assembleRelay } from "../assemble-relay.ts";
-import { createParticipant } from "../create-participant.ts";
 import { type Disconnected, disconnect, endRevoked } from "../end-streams.ts";
 import { publishAs } from "../publish.ts";
 import type { Relay } from "../relay.ts";
 import { RevocationFeed } from "../revocation-feed.ts";
 import type { Room } from "../room.ts";
 import { Users } from "../users.ts";
-import { encodeHop, isUp, readHop } from "./hop.ts";
+import { encodeHop, type Hello, isUp, readHop } from "./hop.ts";
 import { vouchedTokens } from "./hop-principal.ts";
 import { decodeCall } from "./hop-publish.ts";
-import { decodeNote, decodeShelf, encodeShelf, type Note } from "./host-note.ts";
-import { HostOutlet } from "./host-outlet.ts";
+import { knownError, mayBeSentOn, type Noted, readNote, refuseLink, resumeStream, takeAway } from "./host-links.ts";
+import { decodeShelf, encodeShelf } from "./host-note.ts";
 import type { HostLink, HostPlatform } from "./host-platform.ts";
 import { HostStream } from "./host-stream.ts";
+import { Branch } from "./tree/branch.ts";
+import { deliverySchema } from "./tree/tree-calls.ts";
 
 const logger = getLogger(["baton", "object"]);
-
-/** A link whose stream was there before the object left memory. */
-interface Noted {
-  readonly link: HostLink;
-  readonly note: Note;
-}
 
 /** Gateways see to how fast clients send; what has passed them is taken as it comes. */
 const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
@@ -39,8 +33,11 @@ const unlimited = { messagesPerSecond: 1e9, messagesBurst: 1e9 };
  */
 export class SessionHost {
   readonly #platform: HostPlatform;
+  readonly #branch: Branch;
   /** Undefined: it could not come into memory, and tries again with the next event. */
   #relay: Promise<Relay> | undefined;
+  /** As soon as it is there. */
+  #assembled: Relay | undefined;
   readonly #streams = new Map<HostLink, HostStream>();
   #room: Room | undefined;
   #shelf = "";
@@ -50,6 +47,12 @@ export class SessionHost {
   /** As the object comes into memory, for the first time or again. */
   constructor(platform: HostPlatform) {
     this.#platform = platform;
+    this.#branch = new Branch(platform, {
+      readers: () => this.#readers(),
+      present: () => this.#assembled && this.#present(this.#assembled),
+      open: async () => await this.#open(await this.#awake()),
+      changed: () => this.#stayAwakeIfNeeded(),
+    });
     void this.#awake().catch(() => undefined);
   }
 
@@ -58,6 +61,7 @@ export class SessionHost {
     const relay = await this.#awakeFor(link);
     if (relay === undefined) return;
     const hop = readHop(bytes);
+    if (typeof hop === "object" && hop.kind === "hello" && this.#sendOn(relay, link, hop.hello)) return;
     const stream = this.#streamOf(relay, link, hop);
     if (stream === undefined || hop === "unreadable") {
       // It is of another version, which a deploy is about to replace, or to bring.
@@ -119,7 +123,21 @@ export class SessionHost {
     const relay = await this.#awake();
     const streams = disconnect(relay, meant);
     await this.#rest(relay, undefined, "other people");
-    return streams;
+    return streams + (await this.#branch.endBelow((child) => child.disconnect(meant)));
+  }
+
+  /** A replica below follows (`Parent`). */
+  async follow(child: string, readers: number, isNew: boolean): Promise<void> {
+    await this.#awake();
+    this.#branch.follow(child, readers, isNew);
+  }
+
+  /** Of a replica: what the object above it says (`Child`). */
+  async deliver(delivery: unknown): Promise<number> {
+    const relay = await this.#awake();
+    const readers = await this.#branch.deliver(deliverySchema.parse(delivery));
+    await this.#rest(relay, undefined, "same people");
+    return readers;
   }
 
   /** Ends the streams whose token this revokes; tells how many. */
@@ -128,7 +146,7 @@ export class SessionHost {
     relay.revocations.known.add(revocation);
     const streams = endRevoked(relay);
     await this.#rest(relay, undefined, "other people");
-    return streams;
+    return streams + (await this.#branch.endBelow((child) => child.endRevoked(revocation)));
   }
 
   /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
@@ -149,6 +167,34 @@ export class SessionHost {
     return this.#room?.participants.size ?? 0;
   }
 
+  /** Those who may only read, and whose streams are here or about to be. */
+  #readers(): number {
+    let readers = 0;
+    for (const { isReader } of this.#streams.values()) if (isReader) readers += 1;
+    return readers;
+  }
+
+  /** Whether the stream was sent to another object, since this one has no place for it. */
+  #sendOn(relay: Relay, link: HostLink, hello: Hello): boolean {
+    if (hello.region === undefined || !mayBeSentOn(hello) || this.#streams.has(link)) return false;
+    const readers = this.#present(relay)?.readerCount ?? this.#readers();
+    const object = this.#branch.placeElsewhere(hello.region, readers, relay.limits.readers);
+    if (object === undefined) return false;
+    link.send(encodeHop({ kind: "elsewhere", object }));
+    link.close();
+    return true;
+  }
+
+  async #open(relay: Relay): Promise<Room> {
+    const present = this.#present(relay);
+    if (present !== undefined) return present;
+    const room = await relay.rooms.open(this.#branch.sessionId);
+    this.#room = room;
+    // Readers may have been told of an epoch that no log has yet.
+    if (!room.pipeline.isKept && this.#branch.epoch !== "") room.state.epoch = this.#branch.epoch;
+    return room;
+  }
+
   #present(relay: Relay): Room | undefined {
     const [room] = relay.rooms.all;
     if (room !== undefined) this.#room = room;
@@ -159,7 +205,7 @@ export class SessionHost {
   #streamOf(relay: Relay, link: HostLink, hop: ReturnType<typeof readHop>): HostStream | undefined {
     const known = this.#streams.get(link);
     if (known !== undefined || typeof hop !== "object" || hop.kind !== "hello") return known;
-    const stream = new HostStream(relay, link);
+    const stream = new HostStream(relay, link, () => this.#branch.entered());
     this.#streams.set(link, stream);
     return stream;
   }
@@ -189,28 +235,40 @@ export class SessionHost {
   async #wake(links: readonly HostLink[]): Promise<Relay> {
     const platform = this.#platform;
     const { limits } = platform;
-    const relay = assembleRelay(platform, {
-      tokens: vouchedTokens,
-      resumeSecret: await platform.resumeSecret(),
-      revocations: new RevocationFeed(platform.log),
-      traces: undefined,
-      users: new Users({ ...limits, ...unlimited }),
-    });
+    const { log, bus } = this.#branch;
+    const noted = links.flatMap(readNote);
+    const mark = await this.#branch.wake(noted.length);
+    const relay = assembleRelay(
+      { ...platform, log, bus },
+      {
+        tokens: vouchedTokens,
+        resumeSecret: await platform.resumeSecret(),
+        revocations: new RevocationFeed(platform.log),
+        traces: undefined,
+        users: new Users({ ...limits, ...unlimited }),
+      },
+    );
+    this.#assembled = relay;
     const shelf = await platform.readShelf();
     this.#shelf = shelf ?? "";
     const kept = shelf === undefined ? undefined : decodeShelf(shelf);
-    const noted = links.flatMap(readNote);
-    const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId;
+    const { isFollowed } = this.#branch;
+    const sessionId = noted[0]?.note.sessionId ?? kept?.sessionId ?? (isFollowed ? this.#branch.sessionId : undefined);
     this.#sessionId = sessionId;
-    if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0)) return relay;
+    if (sessionId === undefined || (noted.length === 0 && kept?.away.length === 0 && !isFollowed)) return relay;
     const room = await this.#openRoom(relay, sessionId, noted);
     if (room === undefined) return relay;
     this.#room = room;
     for (const entry of kept?.away ?? []) room.roster.restore(entry);
     // Readers may have been told of an epoch that no log has yet.
     const [first] = noted;
-    if (!room.pipeline.isKept && first !== undefined) room.state.epoch = first.note.epoch;
-    for (const one of noted) this.#resume(relay, room, one);
+    const epoch = first?.note.epoch ?? this.#branch.epoch;
+    if (!room.pipeline.isKept && epoch !== "") room.state.epoch = epoch;
+    const handed = this.#branch.isRoot ? room.state.head : mark?.head;
+    for (const one of noted) {
+      const stream = resumeStream(relay, room, one, { handed, entered: () => this.#branch.entered() });
+      if (stream !== undefined) this.#streams.set(one.link, stream);
+    }
     return relay;
   }
 
@@ -224,54 +282,31 @@ export class SessionHost {
     }
   }
 
-  #resume(relay: Relay, room: Room, { link, note }: Noted): void {
-    const isOther = note.epoch !== room.state.epoch;
-    // What a client of the original contract was shown, nobody noted.
-    if (isOther || note.dialect === "original") {
-      refuseLink(link, new BatonError(isOther ? "EPOCH_CHANGED" : "LOG_UNAVAILABLE"));
-      return;
-    }
-    const { sessionId, clientId, principal, ackFrom = Number.POSITIVE_INFINITY, shown } = note;
-    const { userId } = principal;
-    const outlet = new HostOutlet(link, note.form);
-    const participant = createParticipant(relay, room, {
-      ...note,
-      identity: { sessionId, userId, clientId, key: clientKey(userId, clientId) },
-      outlet,
-      ackFrom,
-      snapshot: undefined,
-      fromSeq: room.state.head + 1,
-      promisedSeq: room.state.head,
-      resynced: false,
-      trace: undefined,
-    });
-    const stream = new HostStream(relay, link);
-    this.#streams.set(link, stream);
-    stream.resume({ room, participant }, outlet);
-    if (shown !== undefined) room.roster.restore(shown);
-    room.restore(participant);
-  }
-
   /** What an event leaves to be done, and whether the object may leave memory behind it. */
   async #rest(relay: Relay, stream: HostStream | undefined, who: "same people" | "other people"): Promise<void> {
     const room = this.#present(relay);
     await room?.pipeline.settled();
     stream?.note();
     relay.rooms.sweep(relay.now());
-    if (room === undefined) {
-      this.#platform.stayAwake(false);
-      return;
-    }
+    this.#branch.touched();
+    this.#stayAwakeIfNeeded();
+    if (room === undefined) return;
     room.prune(relay.now());
-    if (who === "other people") this.#shelve(room, relay);
-    if (room.participants.size === 0) await this.#retire(relay, room.sessionId);
+    if (who === "other people" && this.#branch.isRoot) this.#shelve(room, relay);
+    if (room.participants.size === 0 && this.#branch.readers === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
-    this.#platform.stayAwake([...this.#streams.values()].some(({ mayRest }) => !mayRest));
+    this.#stayAwakeIfNeeded();
+  }
+
+  #stayAwakeIfNeeded(): void {
+    const isNeeded = !this.#branch.isSettled || [...this.#streams.values()].some(({ mayRest }) => !mayRest);
+    this.#platform.stayAwake(isNeeded);
   }
 
   /** Deletes the session if nobody has touched it for as long as one is kept; otherwise it is looked at again then. */
   async #retire({ log, limits, now, rooms }: Relay, sessionId: string): Promise<void> {
+    if (!this.#branch.isRoot) return;
     const kept = await log.describe(sessionId);
     if (kept === undefined) return;
     const dueMs = kept.lastActivityMs + limits.logAgeMs;
@@ -286,38 +321,13 @@ export class SessionHost {
     rooms.endEpoch(sessionId, epoch);
   }
 
-  /**
-   * Who is still shown although their streams are gone. Clients are as many as anybody names: of the first of too many it is
-   * told that they have left.
-   */
+  /** Who is still shown although their streams are gone. */
   #shelve(room: Room, { limits }: Relay): void {
-    const { roster, sessionId } = room;
-    const gone = [...roster.entries].flatMap((entry) =>
-      entry.stay.kind === "away" ? [{ entry, stay: entry.stay }] : [],
-    );
-    gone.sort((a, b) => a.stay.leavesAtMs - b.stay.leavesAtMs);
-    const tooMany = gone.splice(0, Math.max(0, gone.length - limits.writers));
-    for (const { entry } of tooMany) room.tell(roster.left(clientKey(entry.userId, entry.clientId)));
-    const away = gone.map(({ entry }) => entry);
+    const { sessionId } = room;
+    const away = takeAway(room, limits.writers);
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;
     this.#shelf = shelf;
     this.#platform.writeShelf(shelf);
   }
-}
-
-const knownError = (error: unknown) =>
-  error instanceof BatonError ? error : new BatonError("INTERNAL", undefined, { cause: error });
-
-/** One that cannot be read was kept by code of another version: its client comes back. */
-function readNote(link: HostLink): readonly Noted[] {
-  if (link.noted === undefined) return [];
-  const note = decodeNote(link.noted);
-  if (note === undefined) refuseLink(link, new BatonError("DRAIN"));
-  return note === undefined ? [] : [{ link, note }];
-}
-
-function refuseLink(link: HostLink, error: BatonError): void {
-  link.send(encodeHop({ kind: "end", error }));
-  link.close();
 }

@@ -93,6 +93,15 @@ describe("what an operator sees and ends at a gateway", () => {
     assert.equal(absent.reason, "SESSION_NOT_FOUND");
   });
 
+  test("EG20 all sessions are asked, however many there are", async () => {
+    const client = { userId: "somebody", clientId: "c" };
+    for (let n = 0; n < 150; n++) await edge.log.claim(`many/${String(n).padStart(3, "0")}`, client, "e");
+    const dave = await edge.join({ as: "dave", session: "zoo" });
+    await dave.take("welcome");
+    assert.equal((await edge.admin().disconnect({ userId: "dave" }, await operator(edge))).streams, 1);
+    assert.equal((await dave.ended).fault?.reason, "DISCONNECTED");
+  });
+
   test("EG20 readers of a session that no log has yet can be disconnected", async () => {
     const token = await edge.token({ sub: "rita", sessions: ["unwritten"], scope: "session:read" });
     const reader = await edge.join({ session: "unwritten", token });

@@ -4,7 +4,11 @@ import { createKeySet } from "../../../src/auth/keys.ts";
 import { signDevelopmentToken } from "../../../src/auth/sign.ts";
 import { createMemoryLog } from "../../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../../src/durable/session-log.ts";
-import { AdminService, CodeReviewService } from "../../../src/gen/codereview/v1/codereview_pb.ts";
+import {
+  AdminService,
+  CodeReviewService,
+  type Join_History as History,
+} from "../../../src/gen/codereview/v1/codereview_pb.ts";
 import { createGateway } from "../../../src/relay/edge/create-gateway.ts";
 import type { FetchHandler } from "../../../src/runtime/server.ts";
 import { serve } from "../../../src/runtime/this-runtime.ts";
@@ -37,6 +41,7 @@ interface JoinOptions {
   readonly resumeToken?: string;
   readonly lastSeq?: bigint;
   readonly pendingFrom?: bigint;
+  readonly history?: History;
 }
 
 /** A gateway on a real port, and the sessions' objects behind it in this process. */
@@ -52,7 +57,8 @@ export async function startEdge(setup: EdgeSetup = {}) {
   if (imported.kind === "refused") throw new Error(imported.message);
   const background = new Set<Promise<unknown>>();
   const routes = createGateway({
-    log,
+    // As a session's object has it, which tells its own.
+    log: { ...log, delete: (sessionId, untouchedSinceMs) => objects.delete(sessionId, untouchedSinceMs) },
     objects,
     limits,
     now,

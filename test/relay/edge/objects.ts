@@ -1,8 +1,8 @@
-import { createLocalBus } from "../../../src/durable/bus-local.ts";
 import type { SessionLog } from "../../../src/durable/session-log.ts";
 import type { Link, LinkListener, SessionObjects } from "../../../src/relay/edge/gateway.ts";
 import { SessionHost } from "../../../src/relay/edge/host.ts";
 import type { HostLink, HostPlatform } from "../../../src/relay/edge/host-platform.ts";
+import type { TreeObjects } from "../../../src/relay/edge/tree/tree-calls.ts";
 import type { Limits } from "../../../src/session/limits.ts";
 import type { Revocation } from "../../../src/session/revocation.ts";
 
@@ -33,20 +33,31 @@ export class Objects implements SessionObjects {
   evictions = 0;
   /** What objects were woken for, or kept awake by. */
   events = 0;
+  /** What gateways sent them. */
+  bytesUp = 0;
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
   }
 
+  /** Those that were ever needed, by their names. */
+  get all(): readonly LocalObject[] {
+    return [...this.#objects.values()];
+  }
+
   object(sessionId: string): LocalObject {
-    const object = this.#objects.get(sessionId) ?? new LocalObject(this.#options, this);
+    const object = this.#objects.get(sessionId) ?? new LocalObject(sessionId, this.#options, this);
     this.#objects.set(sessionId, object);
     return object;
   }
 
-  async open(sessionId: string, listener: LinkListener): Promise<Link> {
+  async open(name: string, listener: LinkListener): Promise<Link> {
     await this.#options.reaches();
-    return this.object(sessionId).accept(listener);
+    return this.object(name).accept(listener);
+  }
+
+  region(): string {
+    return "weur";
   }
 
   async publish(sessionId: string, call: Uint8Array): Promise<Uint8Array> {
@@ -62,11 +73,39 @@ export class Objects implements SessionObjects {
   }
 
   async countStreams(sessionId: string): Promise<number> {
-    return this.object(sessionId).streams;
+    const name = this.object(sessionId).name;
+    const replicas = [...this.#objects.values()].filter((object) => object.name.startsWith(`${name}~`));
+    return replicas.reduce((sum, { streams }) => sum + streams, this.object(sessionId).streams);
   }
 
   async endRevoked(sessionId: string, revocation: Revocation): Promise<number> {
     return await this.object(sessionId).event((host) => host.endRevoked(revocation));
+  }
+
+  async delete(sessionId: string, untouchedSinceMs?: number): Promise<string> {
+    return await this.object(sessionId).event(async (host) => {
+      const epoch = await this.#options.log.delete(sessionId, untouchedSinceMs);
+      if (epoch !== "") await host.endEpoch(sessionId, epoch);
+      return epoch;
+    });
+  }
+
+  /** What one object asks another; one whose life is over by then hears of no answer. */
+  calls(life: { readonly isOver: boolean }): TreeObjects {
+    const ask = async <T>(name: string, run: (host: SessionHost) => Promise<T>): Promise<T> => {
+      const answered = await this.object(name).event(run);
+      return life.isOver ? await new Promise<never>(() => undefined) : answered;
+    };
+    return {
+      parent: (name) => ({
+        follow: (child, readers, isNew) => ask(name, (host) => host.follow(child, readers, isNew)),
+      }),
+      child: (name) => ({
+        deliver: (delivery) => ask(name, (host) => host.deliver(structuredClone(delivery))),
+        disconnect: (meant) => ask(name, (host) => host.disconnect(meant)),
+        endRevoked: (revocation) => ask(name, (host) => host.endRevoked(revocation)),
+      }),
+    };
   }
 
   /** Has the alarms rung that are due. */
@@ -84,17 +123,20 @@ export class Objects implements SessionObjects {
 const strange = JSON.stringify({ version: 7 });
 
 class LocalObject {
+  readonly name: string;
   readonly #options: ObjectsOptions;
   readonly #objects: Objects;
   readonly #links = new Set<LocalLink>();
   #host: SessionHost | undefined;
   #life = { isOver: false };
   #shelf: string | undefined;
+  #tree: string | undefined;
   #alarmAtMs = Number.POSITIVE_INFINITY;
   #running = 0;
   #mustStay = false;
 
-  constructor(options: ObjectsOptions, objects: Objects) {
+  constructor(name: string, options: ObjectsOptions, objects: Objects) {
+    this.name = name;
     this.#options = options;
     this.#objects = objects;
   }
@@ -140,6 +182,9 @@ class LocalObject {
 
   accept(listener: LinkListener): Link {
     const link = new LocalLink(this, listener, () => this.#links.delete(link));
+    link.sent = (bytes) => {
+      this.#objects.bytesUp += bytes;
+    };
     // As a real one's: the object is in memory when it takes a link.
     void this.event(async () => void this.#links.add(link));
     return link;
@@ -151,6 +196,15 @@ class LocalObject {
     await this.event((host) => host.alarm());
     // An alarm may come twice.
     await this.event((host) => host.alarm());
+  }
+
+  get links(): number {
+    return this.#links.size;
+  }
+
+  /** Says this to each gateway. */
+  say(bytes: Uint8Array): void {
+    for (const link of this.#links) link.say(bytes);
   }
 
   /** As if code of another version had kept what is kept: of the object, and of its oldest link. */
@@ -180,7 +234,6 @@ class LocalObject {
     return {
       // What rings for the next life is not heard in this one.
       log: { ...log, watch: (id, ring) => log.watch(id, (head) => void (life.isOver || ring(head))) },
-      bus: createLocalBus().member(),
       limits,
       now,
       newId,
@@ -195,6 +248,22 @@ class LocalObject {
         if (2 * text.length > maxShelfBytes) throw new RangeError(`a shelf of ${text.length} characters`);
         this.#shelf = text;
       }),
+      tree: {
+        name: this.name,
+        objects: this.#objects.calls(life),
+        read: async () => this.#tree,
+        write: ofTheLiving("tree", (text: string) => {
+          this.#tree = text;
+        }),
+        forget: ofTheLiving("forget", () => {
+          this.#tree = undefined;
+          this.#shelf = undefined;
+        }),
+        later(run, ms) {
+          setTimeout(() => void (life.isOver || run()), ms);
+        },
+        random: () => 0.5,
+      },
       setAlarm: ofTheLiving("setAlarm", (atMs: number) => {
         this.#alarmAtMs = Math.min(this.#alarmAtMs, atMs);
       }),
@@ -215,6 +284,8 @@ class LocalLink implements Link {
   #note: string | undefined;
   #isOpen = true;
   #hostEnd: HostLink | undefined;
+  /** Told of what the gateway sends, in bytes. */
+  sent: (bytes: number) => void = () => undefined;
 
   constructor(object: LocalObject, listener: LinkListener, forget: () => void) {
     this.#object = object;
@@ -223,6 +294,7 @@ class LocalLink implements Link {
   }
 
   send(message: Uint8Array<ArrayBuffer>): void {
+    this.sent(message.length);
     const copy = message.slice();
     setImmediate(() => {
       if (this.#isOpen) void this.#object.event((host) => host.message(this.#end, copy));
@@ -239,6 +311,10 @@ class LocalLink implements Link {
       });
       this.#listener.closed();
     });
+  }
+
+  say(bytes: Uint8Array): void {
+    this.#listener.message(bytes);
   }
 
   spoil(note: string): void {

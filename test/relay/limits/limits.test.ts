@@ -30,6 +30,8 @@ const table: Readonly<Record<keyof Limits, AtLimit | Elsewhere>> = {
   firstMessageMs: { file: "test/wire/connections.test.ts", title: "LM14 " },
   slowReaderMs: { file: "test/relay/slow.test.ts", title: "ST17 when it has taken nothing for 30 s" },
   drainMs: { file: "test/relay/drain.test.ts", title: "LC1 " },
+  objectReaders: { file: "test/relay/edge/replicas.test.ts", title: "RP1 " },
+  replicaReaders: { file: "test/relay/edge/replicas.test.ts", title: "RP2 " },
   logAgeMs: { file: "test/relay/retention.test.ts", title: "BK8 those that nobody touched for long enough" },
 };
 
