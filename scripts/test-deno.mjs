@@ -22,6 +22,7 @@ const leftOut = {
   "test/wire/duplex.test.ts": http2Client,
   "test/wire/ends.test.ts": http2Client,
   "test/wire/gzip.test.ts": http2Client,
+  "test/wire/official-client.test.ts": http2Client,
   "test/wire/runtimes.test.ts": "it runs the others",
   "test/wire/stall.test.ts": http2Client,
   "test/wire/stray.test.ts": http2Server,
