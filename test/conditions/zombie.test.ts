@@ -70,7 +70,7 @@ test("BC1 an instance that runs on beside its successor acks nothing and tells n
     const late = new BareLink();
     await zombie.message(late, hello("late"));
     assert.equal(late.ended?.reason, "LOG_UNAVAILABLE");
-    await zombie.alarm();
+    await assert.rejects(zombie.alarm(), isUnavailable);
     assert.deepEqual([alice.logged, bob.logged, late.logged], [["ack"], ["custom"], []]);
     const records = storage.sql.exec("SELECT max(last_seq) AS head FROM records");
     assert.deepEqual([...records], [{ head: 2 }]);
