@@ -26,10 +26,13 @@ export class Participant {
   readonly acked: { readonly clientId: string; readonly clientSeq: number; readonly seq: number }[] = [];
   readonly counts = { resumed: 0, resynced: 0, rotated: 0, refused: 0, uncertain: 0, lostFiles: 0, protocolErrors: 0 };
   readonly #listeners: ((event: ClientEvent) => void)[] = [];
+  /** Under which it sent what it is told of now. */
+  #clientId: string;
 
   constructor({ name, session, secret, carriage, reader, tokenTtlSeconds }: ParticipantOptions) {
     this.name = name;
-    this.machine = new SessionClient({ sessionId: session, clientId: `${name}-1`, clientName: "trial/1" });
+    this.#clientId = `${name}-1`;
+    this.machine = new SessionClient({ sessionId: session, clientId: this.#clientId, clientName: "trial/1" });
     const scope = "session:edit session:comment session:custom";
     const token = () =>
       signDevelopmentToken(secret, { sub: name, sessions: [session], scope, ttlSeconds: tokenTtlSeconds }, Date.now());
@@ -39,7 +42,14 @@ export class Participant {
       carriage,
       token,
       readTail: (fromSeq, jwt) => readRecords(reader, session, jwt, fromSeq),
-      newClientId: () => `${name}-${++ids}`,
+      newClientId: () => {
+        const next = `${name}-${++ids}`;
+        // What is told in the same turn was sent under the one before, and was found in the log.
+        queueMicrotask(() => {
+          this.#clientId = next;
+        });
+        return next;
+      },
       onEvent: (event) => this.#heard(event),
     });
   }
@@ -55,7 +65,7 @@ export class Participant {
         if (event.welcome.outcome === 3) this.counts.resynced += 1;
         break;
       case "acked":
-        this.acked.push({ clientId: this.machine.clientId, clientSeq: event.clientSeq, seq: event.seq });
+        this.acked.push({ clientId: this.#clientId, clientSeq: event.clientSeq, seq: event.seq });
         break;
       case "token-status":
         if (event.status.state === TokenState.ACCEPTED) this.counts.rotated += 1;

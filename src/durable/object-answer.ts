@@ -1,4 +1,4 @@
-import { BatonError, type Reason } from "../session/reasons.ts";
+import { BatonError, isReason, type Reason } from "../session/reasons.ts";
 
 /**
  * What a call between objects resolves with. What is expected to go wrong crosses as a value: of an error that is thrown
@@ -44,7 +44,8 @@ export async function ask<T>(call: () => Promise<Answer<T>>): Promise<T> {
   });
   if (answered.kind === "answered") return answered.value;
   const { reason, message, retryAfterMs } = answered;
-  throw new BatonError(reason, message, { retryAfterMs });
+  // The object may be of newer code.
+  throw new BatonError(isReason(reason) ? reason : "INTERNAL", message, { retryAfterMs });
 }
 
 /**

@@ -38,11 +38,11 @@ export function createRedisKeys(prefix: string): RedisKeys {
   };
 }
 
+const encoder = new TextEncoder();
+
 /** Any text as letters, digits, `-` and `_`, no two alike: what is neither letter, digit nor `-` as `_` and its bytes in hex. */
 export function encodeName(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  return Array.from(bytes, (byte) => {
-    const character = String.fromCharCode(byte);
-    return /[A-Za-z0-9-]/.test(character) ? character : `_${byte.toString(16).padStart(2, "0")}`;
-  }).join("");
+  return text.replace(/[^A-Za-z0-9-]/gu, (character) =>
+    Array.from(encoder.encode(character), (byte) => `_${byte.toString(16).padStart(2, "0")}`).join(""),
+  );
 }

@@ -12,6 +12,8 @@ export class LogLag {
   readonly #state: { readonly head: number };
   /** The log has come so far, if what was said is true. */
   #saidHead = 0;
+  /** Of that, what was said since the last read began, which may have come too late for it. */
+  #saidSince = 0;
   /** Something is there, or went, and it was not said what. */
   #hasMissed = false;
   #wasRung = false;
@@ -40,8 +42,12 @@ export class LogLag {
 
   /** The doorbell. Whether there is anything to be done about it. */
   rang(head: number | undefined): boolean {
-    if (head === undefined) this.#wasRung = true;
-    else this.#saidHead = Math.max(this.#saidHead, head);
+    if (head === undefined) {
+      this.#wasRung = true;
+    } else {
+      this.#saidHead = Math.max(this.#saidHead, head);
+      this.#saidSince = Math.max(this.#saidSince, head);
+    }
     return head === undefined || this.isBehind;
   }
 
@@ -66,6 +72,7 @@ export class LogLag {
 
   /** A read begins: it answers all that was said until now. */
   reading(): void {
+    this.#saidSince = 0;
     this.#wasRung = false;
     this.#hasMissed = false;
   }
@@ -73,7 +80,7 @@ export class LogLag {
   /** The read that began told all that it could. */
   readAll(nowMs: number): void {
     // A bell may say anything; who waits, was told by the log.
-    this.#saidHead = this.#waiters.reduce((most, { head }) => Math.max(most, head), 0);
+    this.#saidHead = this.#waiters.reduce((most, { head }) => Math.max(most, head), this.#saidSince);
     if (this.#waiters.length > 0) this.stale(nowMs);
   }
 

@@ -1,7 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import type { SessionLog } from "../durable/session-log.ts";
 import { SessionHost } from "../relay/edge/host.ts";
-import type { HostLink } from "../relay/edge/host-platform.ts";
 import { decodeKept } from "../relay/edge/tree/kept.ts";
 import type { TreeObjects } from "../relay/edge/tree/tree-calls.ts";
 import { createStreamId } from "../relay/wire/router.ts";
@@ -27,7 +26,8 @@ export class Hosted {
   readonly #options: HostedOptions;
   readonly #links = new WeakMap<WebSocket, SocketLink>();
   #host: Promise<SessionHost> | undefined;
-  #alarmAtMs: number | undefined;
+  /** One after the other. */
+  #alarmSet: Promise<void> = Promise.resolve();
   #awake: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: HostedOptions) {
@@ -51,7 +51,6 @@ export class Hosted {
   }
 
   async alarm(): Promise<void> {
-    this.#alarmAtMs = undefined;
     await (await this.session()).alarm();
   }
 
@@ -63,16 +62,22 @@ export class Hosted {
     return below.reduce((sum, { readers }) => sum + readers, ctx.getWebSockets().length);
   }
 
+  /** Whether somebody may be in the session, or something of it in memory. */
+  get isLive(): boolean {
+    return this.#host !== undefined || this.streams > 0;
+  }
+
   session(): Promise<SessionHost> {
-    this.#host ??= this.#open([...this.#options.ctx.getWebSockets()].map((socket) => this.#link(socket)));
+    this.#host ??= this.#open();
     return this.#host;
   }
 
-  async #open(links: readonly HostLink[]): Promise<SessionHost> {
+  async #open(): Promise<SessionHost> {
     const { ctx, env, log, objects } = this.#options;
     const { limits, resumeSecret } = requireWorkerSettings(env);
     const name = ctx.id.name ?? "";
-    logger.debug("a session came into memory", { session: name, links: links.length });
+    const links = () => ctx.getWebSockets().map((socket) => this.#link(socket));
+    logger.debug("a session came into memory", { session: name, links: links().length });
     const { kv } = ctx.storage;
     const later = (run: () => void, ms: number) => void setTimeout(run, ms);
     return new SessionHost({
@@ -82,10 +87,10 @@ export class Hosted {
       newId: createStreamId,
       defer: (run) => later(run, 0),
       resumeSecret: async () => resumeSecret ?? (await this.#keptResumeSecret()),
-      links: () => links,
+      links,
       readShelf: async () => kv.get<string>("shelf"),
       writeShelf: (text) => kv.put("shelf", text),
-      setAlarm: (atMs) => void this.#setAlarm(atMs),
+      setAlarm: (atMs) => this.#setAlarm(atMs),
       stayAwake: (isNeeded) => this.#stayAwake(isNeeded),
       tree: {
         name,
@@ -116,12 +121,19 @@ export class Hosted {
     return secret;
   }
 
-  /** Setting an alarm is a row that is written: one that comes too early is left as it is. */
-  async #setAlarm(atMs: number): Promise<void> {
+  /**
+   * Setting an alarm is a row that is written: one that comes too early is left as it is. Storage is asked each time, since
+   * a session that is deleted takes its alarm with it.
+   */
+  #setAlarm(atMs: number): void {
     const { storage } = this.#options.ctx;
-    const presentMs = this.#alarmAtMs ?? (await storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
-    this.#alarmAtMs = Math.min(atMs, presentMs);
-    if (atMs < presentMs) await storage.setAlarm(atMs);
+    const set = async () => {
+      const presentMs = (await storage.getAlarm()) ?? Number.POSITIVE_INFINITY;
+      if (atMs < presentMs) await storage.setAlarm(atMs);
+    };
+    this.#alarmSet = this.#alarmSet.then(set).catch((error: unknown) => {
+      logger.error("an alarm cannot be set", { error: error instanceof Error ? error.name : "unknown" });
+    });
   }
 
   /** An object with a timer is not taken out of memory while its links live. */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { LocationHint } from "../durable/location-hint.ts";
+import type { DirectoryRpc } from "../durable/log-objects.ts";
 import { type Answer, ask, askAgain, unanswered } from "../durable/object-answer.ts";
 import type { Link, LinkListener, SessionObjects } from "../relay/edge/gateway.ts";
 import { parseReplicaName } from "../relay/edge/tree/replica-name.ts";
@@ -34,8 +35,8 @@ export const requestPlace = new AsyncLocalStorage<{
   readonly background: (work: Promise<unknown>) => void;
 }>();
 
-/** The sessions' objects by their namespace. */
-export function sessionObjects(find: FindObjects): SessionObjects {
+/** The sessions' objects by their namespace, and by the directory that has their names. */
+export function sessionObjects(find: FindObjects, directory: () => Pick<DirectoryRpc, "names">): SessionObjects {
   const object = (sessionId: string) => find.session(sessionId, requestPlace.getStore()?.hint);
   const isReplica = (name: string) => parseReplicaName(name) !== undefined;
   return {
@@ -51,6 +52,7 @@ export function sessionObjects(find: FindObjects): SessionObjects {
       }
     },
     publish: (sessionId, call) => ask(() => object(sessionId).publish(call)),
+    names: (after, limit) => askAgain(async () => directory().names("", after, limit)),
     describe: (sessionId) => askAgain(() => object(sessionId).describeSession(sessionId)),
     countStreams: (sessionId) => askAgain(() => object(sessionId).countStreams()),
     endRevoked: (sessionId, revocation) => ask(() => object(sessionId).endRevoked(revocation)),

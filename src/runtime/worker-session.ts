@@ -70,7 +70,7 @@ export class SessionObject extends SessionLogObject<TreeBindings> implements Ses
   /** Whoever is in a session that is deleted is told so. */
   override async deleteSession(sessionId: string, untouchedSinceMs?: number) {
     // Before the log forgets which epoch they live in.
-    const host = this.#hosted.streams > 0 ? await this.#hosted.session() : undefined;
+    const host = this.#hosted.isLive ? await this.#hosted.session() : undefined;
     const deletion = await super.deleteSession(sessionId, untouchedSinceMs);
     if (deletion.kind === "answered" && deletion.value !== "") await host?.endEpoch(sessionId, deletion.value);
     return deletion;

@@ -89,6 +89,7 @@ export function readWorkerSettings(env: object): WorkerSettingsOutcome {
   const parsed = settingsSchema.safeParse(toInput(texts));
   for (const { path, message } of parsed.error?.issues ?? [])
     faults.push({ variable: variableAt(path), says: message });
+  if (keyVariables.filter((variable) => Object.hasOwn(env, variable)).length !== 1) faults.push(keyFault);
   if (parsed.success) faults.push(...findClashes(parsed.data));
   if (!parsed.success || faults.length > 0) return { kind: "faults", faults };
   const { BATON_JWT_ISSUER: issuer, BATON_JWT_AUDIENCE: audience, BATON_ALLOWED_ORIGINS: allowedOrigins } = parsed.data;
@@ -152,7 +153,6 @@ const keyFault: ConfigFault = {
 
 function findClashes(parsed: Parsed): readonly ConfigFault[] {
   const faults: ConfigFault[] = [];
-  if (keyVariables.filter((variable) => parsed[variable] !== undefined).length !== 1) faults.push(keyFault);
   const { BATON_JWT_SECRET: jwt, BATON_RESUME_SECRET: resume } = parsed;
   if (jwt !== undefined && resume !== undefined && String(jwt) === String(resume)) {
     faults.push({

@@ -89,7 +89,7 @@ async function openGateway(env: Env): Promise<Served> {
     "/",
     createGateway({
       log: createObjectsLog(objectStubs(env)),
-      objects: sessionObjects(find),
+      objects: sessionObjects(find, () => objectStubs(env).directory()),
       limits,
       now: Date.now,
       newId: createStreamId,

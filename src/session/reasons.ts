@@ -218,6 +218,9 @@ export class BatonError extends Error {
   }
 }
 
+/** What newer code says may be none. */
+export const isReason = (name: string): name is Reason => Object.hasOwn(reasons, name);
+
 /** The end of every switch over a union: a case that was forgotten does not compile. */
 export function assertNever(value: never): never {
   throw new Error(`unexpected value ${String(value)}`);

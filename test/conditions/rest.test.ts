@@ -55,16 +55,16 @@ describeWithRedis("whole relays on a Redis over REST", () => {
     return { here, there, alice, bob, resumeToken };
   };
 
-  for (const [what, fault] of [
-    ["lost", { kind: "answer lost" }],
-    ["cut", { kind: "answer cut" }],
+  for (const [what, fault, times] of [
+    ["lost", { kind: "answer lost" }, 6],
+    ["cut", { kind: "answer cut" }, 2],
   ] as const) {
-    test(`BC6 an append whose answer is ${what} six times is in the log once, acked with its first place, and told once`, async () => {
+    test(`BC6 an append whose answer is ${what} ${times} times is in the log once, acked with its first place, and told once`, async () => {
       const { here, alice, bob } = await couple(`answers-${what}:`);
-      const made = appendsFare(Array.from({ length: 6 }, () => fault));
+      const made = appendsFare(Array.from({ length: times }, () => fault));
       alice.send(custom("mine"), { clientSeq: 2n });
       assert.equal((await alice.take("ack")).seq, 2n);
-      assert.ok(made.appends >= 7, `${made.appends} appends`);
+      assert.ok(made.appends > times, `${made.appends} appends`);
       await bob.takeMessage("custom");
       bob.send(custom("after"), { clientSeq: 1n });
       assert.equal((await bob.take("ack")).seq, 3n);
@@ -193,8 +193,10 @@ describeWithRedis("instances whose doorbell and bus come over a bad stream of ev
         () => bridge.streams.write(`data: message,${prefix}bus,${"x".repeat(1_100_000)}`),
       ];
       const before = bridge.streams.opened;
-      const each = 24;
+      const each = 28;
       for (let n = 1; n <= each; n++) {
+        // Of the last of it nobody is told.
+        if (n === each) bridge.streamFaults.deliver = () => [];
         for (const stream of people) {
           stream.send(custom(`m${n}`), { clientSeq: BigInt(n) });
           stream.send({ case: "cursor", value: { filePath: "a.ts", line: 1, column: n } });

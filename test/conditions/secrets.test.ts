@@ -81,7 +81,7 @@ describeWithRedis("secrets of a relay on a Redis over REST", () => {
       const alice = new Stream(client, token);
       alice.send({ case: "join", value: { clientId: "a" } }, { sessionId: session });
       await alice.take("welcome");
-      let left = 4;
+      let left = 2;
       bridge.faultOf = ([name]) => (name === "EVALSHA" && left-- > 0 ? fault : undefined);
       alice.send(edit("a.ts", 0, 0, 0, `const ${canary} = 1;\n`), { clientSeq: 1n });
       // It is taken, refused, or the stream ends.

@@ -43,7 +43,7 @@ export function createVersions() {
     // Without the launcher, so that a kill is the program's own.
     const child = spawn(runtimes.bun, [join(root, "src/cli/main.ts"), ...args], {
       cwd: root,
-      env: { ...Object.fromEntries(inherited), BATON_GRPC_PORT: "off" },
+      env: { ...Object.fromEntries(inherited), BATON_GRPC_PORT: "off", BATON_LIMIT_DRAIN_MS: "500" },
       stdio: ["pipe", "pipe", "pipe"],
     });
     const program = new Piped(child);

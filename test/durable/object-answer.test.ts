@@ -36,6 +36,11 @@ describe("calls between objects", () => {
         return true;
       },
     );
+    const newer: Answer<never> = JSON.parse(JSON.stringify({ ...refused, reason: "OF_TOMORROW" }));
+    await rejectsWith(
+      ask(async () => newer),
+      "INTERNAL",
+    );
     await assert.rejects(
       answer(() => {
         throw new TypeError("a fault of ours");

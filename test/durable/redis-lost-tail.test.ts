@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { BatonError } from "../../src/session/reasons.ts";
+import { startAnswerProxy } from "../support/answer-proxy.ts";
 import { describeWithRedis } from "../support/redis-server.ts";
-import { alice, bob, bytes, epochOf, fill, plain, recordsAfter, writerOf } from "./log-contract.ts";
-import { everything, type RedisBench, startBench } from "./redis-bench.ts";
+import { alice, bob, bytes, epochOf, fill, plain, recordsAfter, rejectsWith, writerOf } from "./log-contract.ts";
+import { everything, patiently, type RedisBench, startBench } from "./redis-bench.ts";
 
 /** What a failover to a replica that was behind does: the log is as it was. */
 describeWithRedis("the log on a Redis that lost what came last", () => {
@@ -138,6 +139,36 @@ describeWithRedis("the log on a Redis that lost what came last", () => {
     });
   }
 
+  test("RL7 an epoch that begins for a loss is counted once, by the log that began it, also where the answer that told so was lost", async () => {
+    const proxy = await startAnswerProxy(bench.redis.port);
+    try {
+      const [log, other] = [await bench.open({ url: `redis://127.0.0.1:${proxy.port}` }), await bench.open()];
+      await fill(log, "s", 5);
+      const restore = await remember();
+      const claim = await fill(log, "s", 3);
+      await other.read("s", 1, everything, everything);
+      await restore();
+      proxy.passAnswer = () => {
+        proxy.passAnswer = () => true;
+        return false;
+      };
+      await assert.rejects(log.describe("s"));
+      assert.deepEqual([log.epochsBegun(), other.epochsBegun()], [0, 0]);
+      assert.notEqual((await other.describe("s"))?.epoch, epochOf("s"));
+      const writers = [writerOf(alice, claim, 9)];
+      const batch = { epoch: epochOf("s"), expectedHead: 8, records: recordsAfter(8, 1), writers };
+      const asked = () =>
+        Promise.all([log.describe("s"), log.append("s", batch), log.describe("s"), other.describe("s")]);
+      await patiently(asked);
+      assert.deepEqual([log.epochsBegun(), other.epochsBegun()], [1, 0]);
+      await asked();
+      assert.deepEqual([log.epochsBegun(), other.epochsBegun()], [1, 0]);
+    } finally {
+      proxy.cut();
+      await proxy.close();
+    }
+  });
+
   test("RL7 an answer that comes late is no loss: instances that write and look begin no epoch", async () => {
     const [log, other] = [await bench.open(), await bench.open()];
     const claim = await fill(log, "s", 1);
@@ -150,6 +181,13 @@ describeWithRedis("the log on a Redis that lost what came last", () => {
     }
     await Promise.all(looks);
     assert.deepEqual((await other.describe("s"))?.epoch, epochOf("s"));
+  });
+
+  test("RL8 a count that cannot be held whole is refused, and none is told twice for being rounded", async () => {
+    const log = await bench.open();
+    await bench.command("SET", "{baton:}generation", String(Number.MAX_SAFE_INTEGER - 1));
+    assert.equal((await log.claim("s", alice, "e")).generation, Number.MAX_SAFE_INTEGER);
+    for (let times = 0; times < 3; times++) await rejectsWith(log.claim("s", alice, "e"), "LOG_DAMAGED");
   });
 
   test("RL8 what the server had counted to is not counted again: claims of before stay refused, and new places are behind", async () => {

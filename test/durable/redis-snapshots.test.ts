@@ -64,39 +64,66 @@ describeWithRedis("snapshots on Redis that several instances write at once", () 
     return { held, log: createRedisLog({ connection: held.connection, prefix: "baton:", now: Date.now }) };
   };
 
-  test("RL11 of two snapshots of one seq one is kept, whole, in whichever order their parts come and whenever one is dropped", async () => {
+  const bothKinds = [
+    { what: "two snapshots", seeds: [31, 37] },
+    { what: "two alike", seeds: [31, 31] },
+  ];
+  for (const { what, seeds } of bothKinds) {
+    test(`RL11 of ${what} of one seq one is kept, whole, in whichever order their parts come and whenever one is dropped`, async () => {
+      const plain = await bench.open();
+      const { epoch } = await fill(plain, "s", 10);
+      const [one, two] = [await openHeld(), await openHeld()];
+      const written = seeds.map(largeOf);
+      let orders = 0;
+      let kept = 0;
+      for (const order of ordersOf(["one", "one", "two", "two", "drop"] as const)) {
+        const says = order.join(", ");
+        const putting = [one, two].map(({ log }, index) =>
+          log.putSnapshot("s", epoch, { seq: 8, bytes: written[index] ?? new Uint8Array() }),
+        );
+        for (const who of order) {
+          if (who === "drop") await plain.dropSnapshot("s", epoch, 8);
+          else if (who === "one") await one.held.step(putting[0] ?? Promise.resolve());
+          else await two.held.step(putting[1] ?? Promise.resolve());
+        }
+        await Promise.all(putting);
+        assert.deepEqual([one.held.isWaiting, two.held.isWaiting], [false, false], says);
+        const found = await plain.latestSnapshot("s");
+        const isThere = (await bench.command("HGET", key, "8")) !== null;
+        assert.equal(found !== undefined, isThere, `what is there is whole: ${says}`);
+        assert.ok(found === undefined || written.some((whole) => Buffer.from(found.bytes).equals(whole)), says);
+        if (order.at(-1) === "drop") assert.equal(isThere, false, says);
+        if (order[0] === "drop") assert.equal(isThere, true, says);
+        await plain.putSnapshot("s", epoch, { seq: 9, bytes: bytes("nine") });
+        assert.equal(await bench.command("HLEN", key), isThere ? 5 : 2, `no part is of none: ${says}`);
+        await bench.command("DEL", key);
+        orders += 1;
+        if (isThere) kept += 1;
+      }
+      assert.equal(orders, 30);
+      assert.ok(kept >= 12 && kept < 30, `${kept}`);
+    });
+  }
+
+  test("RL11 of a snapshot that is refused half way no part stays; nor of one whose place another has taken whole", async () => {
     const plain = await bench.open();
     const { epoch } = await fill(plain, "s", 10);
-    const [one, two] = [await openHeld(), await openHeld()];
-    const written = [largeOf(31), largeOf(37)];
-    let orders = 0;
-    let kept = 0;
-    for (const order of ordersOf(["one", "one", "two", "two", "drop"] as const)) {
-      const says = order.join(", ");
-      const putting = [one, two].map(({ log }, index) =>
-        log.putSnapshot("s", epoch, { seq: 8, bytes: written[index] ?? new Uint8Array() }),
-      );
-      for (const who of order) {
-        if (who === "drop") await plain.dropSnapshot("s", epoch, 8);
-        else if (who === "one") await one.held.step(putting[0] ?? Promise.resolve());
-        else await two.held.step(putting[1] ?? Promise.resolve());
-      }
-      await Promise.all(putting);
-      assert.deepEqual([one.held.isWaiting, two.held.isWaiting], [false, false], says);
-      const found = await plain.latestSnapshot("s");
-      const isThere = (await bench.command("HGET", key, "8")) !== null;
-      assert.equal(found !== undefined, isThere, `what is there is whole: ${says}`);
-      assert.ok(found === undefined || written.some((whole) => Buffer.from(found.bytes).equals(whole)), says);
-      if (order.at(-1) === "drop") assert.equal(isThere, false, says);
-      if (order[0] === "drop") assert.equal(isThere, true, says);
-      await plain.putSnapshot("s", epoch, { seq: 9, bytes: bytes("nine") });
-      assert.equal(await bench.command("HLEN", key), isThere ? 5 : 2, `no part is of none: ${says}`);
-      await bench.command("DEL", key);
-      orders += 1;
-      if (isThere) kept += 1;
-    }
-    assert.equal(orders, 30);
-    assert.ok(kept >= 12 && kept < 30, `${kept}`);
+    const refused = await openHeld();
+    const refusing = refused.log.putSnapshot("s", epoch, { seq: 8, bytes: largeOf(31) });
+    await refused.held.step(refusing);
+    const other = await plain.renewEpoch("s", epoch, crypto.randomUUID());
+    assert.equal(await bench.command("HLEN", key), 1);
+    await refused.held.step(refusing);
+    await refusing;
+    assert.equal(await bench.command("HLEN", key), 0);
+    const late = await openHeld();
+    const lateOne = late.log.putSnapshot("s", other, { seq: 9, bytes: largeOf(31) });
+    await late.held.step(lateOne);
+    await plain.putSnapshot("s", other, { seq: 9, bytes: bytes("nine") });
+    assert.equal(await bench.command("HLEN", key), 2);
+    await late.held.step(lateOne);
+    await lateOne;
+    assert.equal(await bench.command("HLEN", key), 2);
   });
 
   test("RL11 what an instance left that died between two parts goes with the next snapshot; what another is writing stays", async () => {

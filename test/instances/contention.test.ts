@@ -5,8 +5,10 @@ import { createMemoryLog } from "../../src/durable/log-memory.ts";
 import type { SessionLog } from "../../src/durable/session-log.ts";
 import { Contention } from "../../src/relay/contention.ts";
 import { TurnRest } from "../../src/relay/turn-rest.ts";
-import { type Stream, startRelay } from "../relay/harness.ts";
+import { clientKey } from "../../src/session/state.ts";
+import { type Stream, startRelay, type TestRelay } from "../relay/harness.ts";
 import { until } from "../relay/operators.ts";
+import { roomOf, say, startPair } from "./pair.ts";
 
 const ann = { userId: "ann", clientId: "a" };
 const bob = { userId: "bob", clientId: "b" };
@@ -100,6 +102,40 @@ describe("the race for the log's next place", () => {
     const last = rest.wait(10_000, contention.nearMs);
     over.abort();
     await last;
+  });
+
+  test("MI6 whose turn it is, is told from where the writers of the records are", async () => {
+    const pair = await startPair();
+    try {
+      const streams = [
+        await pair.here.join({ clientId: "a" }),
+        await pair.here.join({ as: "ann", clientId: "a" }),
+        await pair.there.join({ as: "bob", clientId: "b" }),
+      ];
+      for (const stream of streams) await stream.take("welcome");
+      const instanceOf = (one: TestRelay, userId: string, clientId: string) =>
+        roomOf(one).presence.instanceOf(clientKey(userId, clientId));
+      await until(() => instanceOf(pair.here, "bob", "b") !== "" && instanceOf(pair.there, "ann", "a") !== "");
+      assert.equal(instanceOf(pair.there, "alice", "a"), instanceOf(pair.there, "ann", "a"), "they are at one");
+      assert.notEqual(instanceOf(pair.there, "alice", "a"), instanceOf(pair.here, "bob", "b"));
+      assert.equal(instanceOf(pair.here, "alice", "a"), "", "it is here");
+      assert.equal(instanceOf(pair.here, "carol", "c"), "", "nobody has spoken of it");
+
+      const asked: string[] = [];
+      const { presence } = roomOf(pair.there);
+      const tell = presence.instanceOf.bind(presence);
+      presence.instanceOf = (key) => {
+        asked.push(key);
+        return tell(key);
+      };
+      const [alice, , bob] = streams;
+      if (alice === undefined || bob === undefined) throw new Error("nobody has joined");
+      await say(alice, 1);
+      await bob.takeMessage("custom");
+      assert.deepEqual(asked, [clientKey("alice", "a")]);
+    } finally {
+      await pair.stop();
+    }
   });
 
   test("MI6 nobody starves: eight instances at once, one of them a hundred times as far from the store", async () => {

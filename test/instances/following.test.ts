@@ -68,6 +68,40 @@ describe("a session on two instances", () => {
     }
   });
 
+  test("MI1 a ring that comes while the log is being read, and too late for that, is not forgotten", async () => {
+    const read = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    let isHeld = false;
+    const farLog = (log: SessionLog): SessionLog => ({
+      ...log,
+      async read(...args) {
+        const records = await log.read(...args);
+        if (!isHeld) return records;
+        isHeld = false;
+        read.resolve();
+        await released.promise;
+        return records;
+      },
+    });
+    const pair = await startPair({ farLog, isBusSilent: true });
+    try {
+      const alice = await pair.here.join({ clientId: "a" });
+      await alice.take("welcome");
+      await say(alice, 1);
+      const reader = await pair.there.join({ token: await pair.there.token({ sub: "rita", scope: "session:read" }) });
+      await reader.take("welcome");
+      isHeld = true;
+      await say(alice, 2);
+      await read.promise;
+      await say(alice, 3);
+      released.resolve();
+      await reader.takeMessage("custom", ({ seq }) => seq === 3n);
+    } finally {
+      released.resolve();
+      await pair.stop();
+    }
+  });
+
   test("MI1 what is logged while an instance opens the session is not missed", async () => {
     const asked = Promise.withResolvers<void>();
     const released = Promise.withResolvers<void>();

@@ -91,7 +91,10 @@ describe("the variables of a Worker", () => {
       BATON_LIMIT_IDLE_MS: { canary },
     };
     assert.deepEqual(faultsOf({ ...good, ...wrong }).sort(), Object.keys(wrong).sort());
-    assert.deepEqual(faultsOf({}), ["BATON_JWT_SECRET, BATON_JWT_PUBLIC_KEY, BATON_JWKS_URL"]);
+    const keys = "BATON_JWT_SECRET, BATON_JWT_PUBLIC_KEY, BATON_JWKS_URL";
+    assert.deepEqual(faultsOf({}), [keys]);
+    assert.deepEqual(faultsOf({ BATON_LIMIT_READERS: "0" }).sort(), [keys, "BATON_LIMIT_READERS"]);
+    assert.deepEqual(faultsOf({ BATON_JWT_SECRET: "" }), ["BATON_JWT_SECRET"]);
     assert.deepEqual(faultsOf({ ...good, BATON_JWKS_URL: `https://issuer.example.com/${canary}` }), [
       "BATON_JWT_SECRET, BATON_JWT_PUBLIC_KEY, BATON_JWKS_URL",
     ]);

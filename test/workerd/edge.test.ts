@@ -96,6 +96,29 @@ describe(`the relay in workerd${missingWorkerd === "" ? "" : ` (skipped: ${missi
     alice.cut();
   });
 
+  test("EG6 whoever vanishes from a session that was deleted under people is told to have left too", async () => {
+    const session = "reborn";
+    const alice = await relay.join({ as: "alice", session });
+    await alice.take("welcome");
+    const bob = await relay.join({ as: "bob", session });
+    await bob.take("welcome");
+    bob.cut();
+    // The alarm that tells of bob is set, and goes with the session.
+    await new Promise<void>((resolve) => setTimeout(resolve, 100));
+    const token = await relay.token({ sub: "operator", sessions: ["*"], scope: "session:admin" });
+    await relay.admin().deleteSession({ sessionId: session }, { headers: { authorization: `Bearer ${token}` } });
+    assert.equal((await alice.ended).fault?.reason, "EPOCH_CHANGED");
+    const again = await relay.join({ as: "alice", session });
+    await again.take("welcome");
+    const carol = await relay.join({ as: "carol", session });
+    await carol.take("welcome");
+    carol.cut();
+    const isLeft = ({ payload, userId }: SessionMessage) =>
+      userId === "carol" && payload.case === "presence" && payload.value.status === Status.LEFT;
+    await again.takeMessage("presence", isLeft);
+    again.cut();
+  });
+
   test("EG40 what is said right behind the Join is taken in its turn by an object that is only just made", async () => {
     const alice = await relay.join({ as: "alice", session: "early" });
     alice.send(edit("a.ts", 0, 0, 0, "one"), { clientSeq: 1n });

@@ -22,6 +22,9 @@ import { withVoucher } from "./hop-principal.ts";
 /** How exact a gateway's times are: what ends to the millisecond is looked at with each message as well. */
 const longestTickMs = 1_000;
 
+/** How long a client waits for its session's object at most; one that is asked by very many at once takes seconds. */
+const longestJoinMs = 30_000;
+
 /** A client's stream between its client and its session's object. */
 export class CarriedStream implements TimedStream {
   readonly carriage: Hello["carriage"];
@@ -44,6 +47,8 @@ export class CarriedStream implements TimedStream {
   readonly #resolveEnded: () => void;
   #principal: Principal;
   #tokenTimes: TokenTimes;
+  /** Its object has taken it in. */
+  #isJoined = false;
   #lastHeardMs: number;
   #blockedMsThen = 0;
   /** What its client last said to have applied. */
@@ -123,15 +128,14 @@ export class CarriedStream implements TimedStream {
     user.visit(sessionId, now());
     user.began(sessionId);
     this.#isCounted = true;
+    this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
+    this.#say({ kind: "hello", hello: this.#hello });
     try {
       await this.#link.open(sessionId);
     } catch (error) {
       this.#over(error instanceof BatonError ? error : new BatonError("LOG_UNAVAILABLE"));
       throw error;
     }
-    if (this.#isOver) return;
-    this.#timer = setInterval(() => void this.#tick(), Math.min(longestTickMs, Math.max(20, limits.heartbeatMs / 8)));
-    this.#say({ kind: "hello", hello: this.#hello });
   }
 
   /** Its client said something; so many bytes of it came on this stream. */
@@ -236,6 +240,7 @@ export class CarriedStream implements TimedStream {
         const { sessionId } = this.#hello;
         const { userId } = this.#principal;
         const { clientId, resumeToken } = hop;
+        this.#isJoined = true;
         const identity = { sessionId, userId, clientId, key: clientKey(userId, clientId) };
         this.#down.joined(identity);
         if (this.carriage === "split" && resumeToken !== "") {
@@ -282,6 +287,8 @@ export class CarriedStream implements TimedStream {
   async #tick(): Promise<void> {
     const { revocations, limits, now } = this.#gateway;
     if (this.#assertInTime() !== undefined) return;
+    // Before it is there, its client is not read: that it is silent is not its own doing.
+    if (!this.#isJoined && now() - this.joinedAtMs >= longestJoinMs) return this.end(new BatonError("LOG_UNAVAILABLE"));
     const ends = endOf(limits, this, now());
     if (ends !== undefined) return this.end(new BatonError(ends));
     remind(limits, this, now());

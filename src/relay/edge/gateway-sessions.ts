@@ -52,16 +52,20 @@ export function liveObjects({ objects, log, background }: GatewaySessionsOptions
   ): Promise<number> {
     let streams = 0;
     let isAwaited = true;
+    // What is asked of a session that is gone would only wake its object.
+    const endThere = async (sessionId: string) =>
+      (await log.describe(sessionId)) === undefined ? 0 : await end(sessionId);
     const askAll = async () => {
       for (let after = ""; isAwaited || how === "to the end"; ) {
-        const page = await log.list("", after, pageSessions);
-        for (const asked of await Promise.allSettled(page.map(({ sessionId }) => end(sessionId)))) {
+        // Names, since of sessions whose objects do not answer there would be no list.
+        const page = await objects.names(after, pageSessions);
+        for (const asked of await Promise.allSettled(page.map(endThere))) {
           if (asked.status === "fulfilled") streams += asked.value;
           else logger.warn("a session's object was not reached", { reason: reasonOf(asked.reason) });
         }
         const last = page.at(-1);
         if (last === undefined || page.length < pageSessions) return;
-        after = last.sessionId;
+        after = last;
       }
     };
     const asking = askAll();

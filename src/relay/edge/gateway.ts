@@ -27,6 +27,8 @@ export interface SessionObjects {
   publish(sessionId: string, call: Uint8Array): Promise<Uint8Array>;
   /** An encoded `DescribeSessionResponse`; undefined: there is no such session. */
   describe(sessionId: string): Promise<Uint8Array | undefined>;
+  /** Sessions' ids in their order, behind this one; of some the session may be gone. */
+  names(after: string, limit: number): Promise<readonly string[]>;
   /** How many streams a session has. */
   countStreams(sessionId: string): Promise<number>;
   /** Ends streams of a session, and tells how many. */

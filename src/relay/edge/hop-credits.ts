@@ -37,16 +37,21 @@ export class SendCredits {
 /** The other side's account: what it took, and has not told yet. */
 export class ReceiveCredits {
   readonly #tell: (bytes: number) => void;
-  #untold = 0;
+  #untoldBytes = 0;
 
   constructor(tell: (bytes: number) => void) {
     this.#tell = tell;
   }
 
+  /** Whoever leaves memory leaves them to the next life: the other side waits for each byte that it has sent. */
+  get untoldBytes(): number {
+    return this.#untoldBytes;
+  }
+
   took(bytes: number): void {
-    this.#untold += bytes;
-    if (this.#untold < tellEveryBytes) return;
-    this.#tell(this.#untold);
-    this.#untold = 0;
+    this.#untoldBytes += bytes;
+    if (this.#untoldBytes < tellEveryBytes) return;
+    this.#tell(this.#untoldBytes);
+    this.#untoldBytes = 0;
   }
 }

@@ -8,7 +8,7 @@ import {
   SessionMessageSchema,
   TokenRotationSchema,
 } from "../../gen/codereview/v1/codereview_pb.ts";
-import { BatonError, type Reason, reasons } from "../../session/reasons.ts";
+import { BatonError, isReason } from "../../session/reasons.ts";
 
 /** What a verified token says, as it crosses from a gateway to a session's object. Never the token. */
 export const principalSchema = z
@@ -28,8 +28,6 @@ export function hopPrincipal({ userId, scopes, sessions, issuedAtMs, expiresAtMs
   const said = { userId, scope: [...scopes].join(" "), sessions: [...sessions], issuedAtMs, expiresAtMs };
   return tokenId === undefined ? said : { ...said, tokenId };
 }
-
-const isReason = (name: string): name is Reason => Object.hasOwn(reasons, name);
 
 /** Why a stream or a call ended. A reason that only newer code has is one of ours that is not known here. */
 export const errorSchema = z

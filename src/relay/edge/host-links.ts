@@ -53,7 +53,7 @@ export function resumeStream(
     trace: undefined,
   });
   const stream = new HostStream(relay, link, entered);
-  stream.resume({ room, participant }, outlet);
+  stream.resume({ room, participant }, outlet, note.untoldBytes);
   if (shown !== undefined) room.roster.restore(shown);
   room.restore(participant);
   return stream;

@@ -49,6 +49,8 @@ const noteSchema = z.object({
   /** Left out: it is told of none by an Ack. */
   ackFrom: z.number().optional(),
   shown: shownSchema.optional(),
+  /** Of what its gateway sent, what was taken, and not told yet. */
+  untoldBytes: z.number().default(0),
 });
 
 /**
@@ -57,7 +59,12 @@ const noteSchema = z.object({
  */
 export type Note = z.output<typeof noteSchema>;
 
-export function encodeNote(epoch: string, participant: Participant, shown: RosterEntry | undefined): string {
+export function encodeNote(
+  epoch: string,
+  participant: Participant,
+  shown: RosterEntry | undefined,
+  untoldBytes: number,
+): string {
   const { identity, principal, reader, streamId, generation, joinedAsReader, carriage, dialect, protocol } =
     participant;
   return JSON.stringify({
@@ -75,6 +82,7 @@ export function encodeNote(epoch: string, participant: Participant, shown: Roste
     form: reader.outlet.form,
     ...(Number.isFinite(reader.ackFrom) && { ackFrom: reader.ackFrom }),
     ...(shown !== undefined && { shown: shownNote(shown) }),
+    untoldBytes,
   });
 }
 

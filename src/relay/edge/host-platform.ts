@@ -5,6 +5,7 @@ import type { TreePlatform } from "./tree/tree-calls.ts";
 export interface HostLink {
   /** After the link is gone it does nothing. */
   send(message: Uint8Array<ArrayBuffer>): void;
+  /** What was noted is forgotten: the link may stay open for the other side, and its stream is over. */
   close(): void;
   /** Kept with the link, at most 16 KiB of it. */
   note(value: string): void;
@@ -17,7 +18,7 @@ export interface HostPlatform extends Omit<RelayPlatform, "bus"> {
   readonly tree: TreePlatform;
   /** Signs resume tokens; the same for all objects. */
   resumeSecret(): Promise<Uint8Array>;
-  /** Those that are open. */
+  /** Those that are not closed on both sides. */
   links(): Iterable<HostLink>;
   /** A few hundred bytes that outlive everything. */
   readShelf(): Promise<string | undefined>;

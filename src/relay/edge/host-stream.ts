@@ -37,9 +37,10 @@ export class HostStream {
     this.#credits = new ReceiveCredits((bytes) => link.send(encodeHop({ kind: "took", bytes })));
   }
 
-  /** Goes on where it was. */
-  resume(joined: Joined, outlet: HostOutlet): void {
+  /** Goes on where it was; `untoldBytes`: as noted. */
+  resume(joined: Joined, outlet: HostOutlet, untoldBytes: number): void {
     this.#outlet = outlet;
+    this.#credits.took(untoldBytes);
     this.#enter(joined);
   }
 
@@ -81,7 +82,7 @@ export class HostStream {
     if (this.#joined === undefined) return;
     const { participant, room } = this.#joined;
     if (!room.participants.has(participant.streamId)) return;
-    const note = encodeNote(room.state.epoch, participant, room.roster.get(participant.key));
+    const note = encodeNote(room.state.epoch, participant, room.roster.get(participant.key), this.#credits.untoldBytes);
     if (note === this.#noted) return;
     this.#noted = note;
     this.#link.note(note);

@@ -41,6 +41,9 @@ export class SessionHost {
   readonly #streams = new Map<HostLink, HostStream>();
   #room: Room | undefined;
   #shelf = "";
+  /** How many streams there were then. */
+  #shelvedStreams = 0;
+  #sweptAtMs = 0;
   /** As far as it is known: of an object that nobody has joined yet it is not. */
   #sessionId: string | undefined;
 
@@ -159,7 +162,10 @@ export class SessionHost {
 
   /** The session's history is over: it was deleted. */
   async endEpoch(sessionId: string, epoch: string): Promise<void> {
-    (await this.#awake()).rooms.endEpoch(sessionId, epoch);
+    const { rooms } = await this.#awake();
+    // With the log went all that the object kept.
+    this.#shelf = "";
+    rooms.endEpoch(sessionId, epoch);
   }
 
   /** How many streams there are. */
@@ -197,7 +203,10 @@ export class SessionHost {
 
   #present(relay: Relay): Room | undefined {
     const [room] = relay.rooms.all;
-    if (room !== undefined) this.#room = room;
+    if (room !== undefined) {
+      this.#room = room;
+      this.#sessionId = room.sessionId;
+    }
     return this.#room?.ended === undefined ? this.#room : undefined;
   }
 
@@ -288,11 +297,14 @@ export class SessionHost {
     await room?.pipeline.settled();
     stream?.note();
     relay.rooms.sweep(relay.now());
+    this.#forgetUsers(relay);
     this.#branch.touched();
     this.#stayAwakeIfNeeded();
     if (room === undefined) return;
     room.prune(relay.now());
-    if (who === "other people" && this.#branch.isRoot) this.#shelve(room, relay);
+    // A message may end somebody else's stream: of one who is behind, or whose token is over.
+    const isOther = who === "other people" || room.participants.size !== this.#shelvedStreams;
+    if (isOther && this.#branch.isRoot) this.#shelve(room, relay);
     if (room.participants.size === 0 && this.#branch.readers === 0) await this.#retire(relay, room.sessionId);
     const nextMs = room.roster.nextChangeMs;
     if (Number.isFinite(nextMs)) this.#platform.setAlarm(nextMs);
@@ -304,12 +316,21 @@ export class SessionHost {
     this.#platform.stayAwake(isNeeded);
   }
 
+  /** Of a session where very many come and go, so that the object never sleeps. */
+  #forgetUsers({ users, limits, now }: Relay): void {
+    const nowMs = now();
+    if (Math.abs(nowMs - this.#sweptAtMs) < limits.roomIdleMs) return;
+    this.#sweptAtMs = nowMs;
+    users.sweep(nowMs);
+  }
+
   /** Deletes the session if nobody has touched it for as long as one is kept; otherwise it is looked at again then. */
   async #retire({ log, limits, now, rooms }: Relay, sessionId: string): Promise<void> {
     if (!this.#branch.isRoot) return;
     const kept = await log.describe(sessionId);
     if (kept === undefined) return;
-    const dueMs = kept.lastActivityMs + limits.logAgeMs;
+    // What was touched just so long ago stays: of an alarm that comes to the millisecond there would be no second one.
+    const dueMs = kept.lastActivityMs + limits.logAgeMs + 1;
     if (now() < dueMs) {
       this.#platform.setAlarm(dueMs);
       return;
@@ -323,7 +344,8 @@ export class SessionHost {
 
   /** Who is still shown although their streams are gone. */
   #shelve(room: Room, { limits }: Relay): void {
-    const { sessionId } = room;
+    const { sessionId, participants } = room;
+    this.#shelvedStreams = participants.size;
     const away = takeAway(room, limits.writers);
     const shelf = encodeShelf({ sessionId, away });
     if (shelf === this.#shelf) return;

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import type { SessionLog } from "../../../src/durable/session-log.ts";
 import { PresenceUpdate_Status as Status } from "../../../src/gen/codereview/v1/codereview_pb.ts";
+import { BatonError } from "../../../src/session/reasons.ts";
 import { edit, type Stream } from "../harness.ts";
 import { holdLog, refusal } from "../operators.ts";
 import { startEdge, type TestEdge } from "./harness.ts";
@@ -91,6 +93,41 @@ describe("what an operator sees and ends at a gateway", () => {
     assert.equal(nobody.streams, 0);
     const absent = await refusal(edge.admin().disconnect({ sessionId: "absent", userId: "alice" }, options));
     assert.equal(absent.reason, "SESSION_NOT_FOUND");
+  });
+
+  test("EG63 a session whose object does not answer keeps no other one's streams", async () => {
+    const lost = new BatonError("LOG_UNAVAILABLE");
+    const log = (whole: SessionLog): SessionLog => ({
+      ...whole,
+      describe: async (id) => {
+        if (id === "lost") throw lost;
+        return await whole.describe(id);
+      },
+      // As where each session has its log in its own object.
+      list: async () => {
+        throw lost;
+      },
+    });
+    const some = await startEdge({ log });
+    try {
+      some.objects.object("lost");
+      const streams = await Promise.all(["a", "z"].map((session) => some.join({ as: "bob", session })));
+      for (const stream of streams) await stream.take("welcome");
+      const { streams: ended } = await some.admin().disconnect({ userId: "bob" }, await operator(some));
+      assert.equal(ended, 2);
+      for (const stream of streams) assert.equal((await stream.ended).fault?.reason, "DISCONNECTED");
+    } finally {
+      await some.stop();
+    }
+  });
+
+  test("EG20 all sessions are asked, however many there are", async () => {
+    const client = { userId: "somebody", clientId: "c" };
+    for (let n = 0; n < 150; n++) await edge.log.claim(`many/${String(n).padStart(3, "0")}`, client, "e");
+    const dave = await edge.join({ as: "dave", session: "zoo" });
+    await dave.take("welcome");
+    assert.equal((await edge.admin().disconnect({ userId: "dave" }, await operator(edge))).streams, 1);
+    assert.equal((await dave.ended).fault?.reason, "DISCONNECTED");
   });
 
   test("EG20 readers of a session that no log has yet can be disconnected", async () => {

@@ -71,7 +71,12 @@ describe("what one client can take up at the edge", () => {
   });
 
   test("EG47 a user's streams count from when they come, not from when their object is reached", async () => {
-    await withEdge({ limits: { userStreams: 3 }, reaches: () => pause(100) }, async (edge) => {
+    let reached = 0;
+    const reaches = async () => {
+      reached += 1;
+      await pause(100);
+    };
+    await withEdge({ limits: { userStreams: 3 }, reaches }, async (edge) => {
       const joining = Array.from({ length: 8 }, (_, n) => edge.join({ as: "many", clientId: `c${n}` }));
       const streams = await Promise.all(joining);
       const outcomes = await Promise.all(
@@ -85,10 +90,26 @@ describe("what one client can take up at the edge", () => {
       assert.equal(outcomes.filter((outcome) => outcome === "in").length, 3, outcomes.join(", "));
       const ends = await Promise.all(streams.filter((_, n) => outcomes[n] !== "in").map(({ ended }) => ended));
       assert.deepEqual([...new Set(ends.map(({ fault }) => fault?.reason))], ["USER_LIMIT"]);
+      assert.equal(reached, 3);
       for (const stream of streams) stream.cut();
       await Promise.all(streams.map(({ ended }) => ended));
       await pause(50);
       const again = await edge.join({ as: "many" });
+      await again.take("welcome");
+      again.cut();
+    });
+  });
+
+  test("EG47 who goes while the object is reached leaves no link behind", async () => {
+    await withEdge({ limits: { userStreams: 1 }, reaches: () => pause(100) }, async (edge) => {
+      const hasty = await edge.join({ as: "hasty" });
+      await hasty.takeMessage("heartbeat");
+      await pause(30);
+      hasty.cut();
+      await hasty.ended;
+      await pause(150);
+      assert.equal(edge.objects.object("demo").links, 0);
+      const again = await edge.join({ as: "hasty" });
       await again.take("welcome");
       again.cut();
     });

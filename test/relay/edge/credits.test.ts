@@ -69,23 +69,37 @@ describe("a link's credits", () => {
     assert.ok(slow.bytes() <= windowBytes + pieceBytes, `${slow.bytes()} bytes`);
     // It must not leave memory meanwhile: where such a reader is, nobody noted.
     assert.equal(edge.objects.object("slow").mayLeave, false);
-    for (let told = 0; told < slow.bytes(); ) {
+    const records = () => {
+      const envelopes = createEnvelopeReader(Number.MAX_SAFE_INTEGER);
+      let found = 0;
+      for (const frames of slow.frames()) {
+        envelopes.push(frames);
+        for (let frame = envelopes.take(); frame !== undefined; frame = envelopes.take()) {
+          if (frame.length > data.length) found += 1;
+        }
+      }
+      return found;
+    };
+    for (let told = 0; records() < count; await pause(20)) {
       const bytes = slow.bytes() - told;
       told += bytes;
       slow.link.send(encodeHop({ kind: "took", bytes }));
-      await pause(20);
     }
-    const envelopes = createEnvelopeReader(Number.MAX_SAFE_INTEGER);
-    let records = 0;
-    for (const frames of slow.frames()) {
-      envelopes.push(frames);
-      for (let frame = envelopes.take(); frame !== undefined; frame = envelopes.take()) {
-        if (frame.length > data.length) records += 1;
-      }
-    }
-    assert.equal(records, count);
+    await pause(50);
+    assert.equal(records(), count);
     assert.equal(edge.objects.object("slow").mayLeave, true);
     slow.link.close();
+    alice.cut();
+  });
+
+  test("EG8 what cannot be read ends a stream that is known", async () => {
+    const newer = await reader("unreadable");
+    const alice = await edge.join({ as: "alice", session: "unreadable" });
+    await alice.take("welcome");
+    newer.link.send(new Uint8Array([2, 5, 123, 125]));
+    while (!newer.heard.some(({ kind }) => kind === "end")) await pause(10);
+    const end = newer.heard.find(({ kind }) => kind === "end");
+    assert.equal(end?.kind === "end" && end.error?.reason, "DRAIN");
     alice.cut();
   });
 
@@ -133,10 +147,17 @@ describe("a WebSocket that does not tell whether its client keeps up", () => {
       const records = () => slow.received.filter(({ payload }) => payload.case === "custom").length;
       const before = records();
       assert.ok(before > 5 && before * data.length <= windowBytes + pieceBytes, `${before} records`);
+      // Its own are no answers.
+      for (let n = 1; n <= 40; n++) slow.send({ case: "heartbeat", value: { sentAt: BigInt(n) } });
       for (let answered = 0; records() < count; ) {
         const questions = questionsOf(slow);
         assert.ok(questions.length > answered, `${records()} records, ${questions.length} questions`);
-        for (const echo of questions.slice(answered)) slow.send({ case: "heartbeat", value: { echo } });
+        // Who has read the last has read those before it.
+        slow.send({ case: "heartbeat", value: { echo: questions.at(-1) ?? 0n } });
+        const least = Math.min(count, records() + Math.floor((0.7 * windowBytes) / data.length));
+        for (const dueMs = Date.now() + 5_000; records() < least; await pause(10)) {
+          assert.ok(Date.now() < dueMs, `${records()} records of ${least}`);
+        }
         answered = questions.length;
         await pause(100);
       }

@@ -213,6 +213,29 @@ describe("a session behind gateways", () => {
     const [end] = messages;
     assert.match(new TextDecoder().decode(end?.subarray(2)), /"reason":"DRAIN"/);
   });
+
+  test("EG8 what is of another version ends a stream that is known, on either side, and its client comes back", async () => {
+    const alice = await edge().join({ as: "alice", session: "newer-object" });
+    await alice.take("welcome");
+    edge()
+      .objects.object("newer-object")
+      .say(new Uint8Array([2, 6, 1]));
+    assert.equal((await alice.ended).fault?.reason, "DRAIN");
+    const messages: Uint8Array[] = [];
+    const closed = Promise.withResolvers<void>();
+    const link = await edge().objects.open("newer-gateway", {
+      message: (bytes) => void messages.push(bytes),
+      closed: () => closed.resolve(),
+    });
+    // A hello that says nothing, and one that cannot be read, are none.
+    for (const bytes of [
+      [1, 1],
+      [1, 1, 123],
+    ])
+      link.send(new Uint8Array(bytes));
+    await closed.promise;
+    assert.match(new TextDecoder().decode(messages.at(-1)?.subarray(2)), /"reason":"DRAIN"/);
+  });
 });
 
 describe("tokens at a gateway", () => {

@@ -28,6 +28,8 @@ export interface EdgeSetup {
   readonly reaches?: () => Promise<void>;
   /** Makes the calls between objects; default: they do not fail. */
   readonly calls?: Calls;
+  /** Awaited before an object hears that a link is gone which it has closed itself. */
+  readonly closes?: () => Promise<void>;
   /** What stands before the log. */
   readonly log?: (log: SessionLog) => SessionLog;
   /** Whether the runtime tells when the client of a WebSocket is behind; default: it does. */
@@ -53,9 +55,9 @@ export async function startEdge(setup: EdgeSetup = {}) {
   const limits = { ...defaultLimits, ...setup.limits };
   const log = (setup.log ?? ((one) => one))(createMemoryLog(now));
   const newId = () => crypto.randomUUID().slice(0, 13);
-  const { evicts = () => true, wakes = async () => undefined, reaches = async () => undefined } = setup;
-  const calls: Calls = setup.calls ?? ((call) => call());
-  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches, calls });
+  const { evicts = () => true, calls = (call) => call() } = setup;
+  const { wakes = async () => undefined, reaches = async () => undefined, closes = async () => undefined } = setup;
+  const objects = new Objects({ log, limits, now, newId, evicts, wakes, reaches, closes, calls });
   const imported = await importSecret(secret);
   if (imported.kind === "refused") throw new Error(imported.message);
   const background = new Set<Promise<unknown>>();

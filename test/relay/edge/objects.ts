@@ -22,6 +22,8 @@ export interface ObjectsOptions {
   readonly wakes: () => Promise<void>;
   /** Awaited before a link is there; where it rejects, the object cannot be reached. */
   readonly reaches: () => Promise<void>;
+  /** Awaited before an object hears that a link is gone which it has closed itself. */
+  readonly closes: () => Promise<void>;
 }
 
 /** What a real link keeps at most, as UTF-16. */
@@ -38,6 +40,8 @@ export class Objects implements SessionObjects {
   evictions = 0;
   /** What objects were woken for, or kept awake by. */
   events = 0;
+  /** What gateways sent them. */
+  bytesUp = 0;
 
   constructor(options: ObjectsOptions) {
     this.#options = options;
@@ -73,6 +77,16 @@ export class Objects implements SessionObjects {
 
   async describe(sessionId: string): Promise<Uint8Array | undefined> {
     return await this.object(sessionId).event((host) => host.describe(sessionId));
+  }
+
+  async names(after: string, limit: number): Promise<readonly string[]> {
+    // Also of those whose log cannot be listed.
+    const logs = await this.#options.log.list("", after, limit).catch(() => []);
+    const names = new Set([...logs.map(({ sessionId }) => sessionId), ...this.#objects.keys()]);
+    return [...names]
+      .filter((name) => name > after && !name.includes("~"))
+      .sort()
+      .slice(0, limit);
   }
 
   async countStreams(sessionId: string): Promise<number> {
@@ -184,7 +198,10 @@ class LocalObject {
   }
 
   accept(listener: LinkListener): Link {
-    const link = new LocalLink(this, listener, () => this.#links.delete(link));
+    const link = new LocalLink(this, listener, () => this.#links.delete(link), this.#options.closes);
+    link.sent = (bytes) => {
+      this.#objects.bytesUp += bytes;
+    };
     // As a real one's: the object is in memory when it takes a link.
     void this.event(async () => void this.#links.add(link));
     return link;
@@ -196,6 +213,15 @@ class LocalObject {
     await this.event((host) => host.alarm());
     // An alarm may come twice.
     await this.event((host) => host.alarm());
+  }
+
+  get links(): number {
+    return this.#links.size;
+  }
+
+  /** Says this to each gateway. */
+  say(bytes: Uint8Array): void {
+    for (const link of this.#links) link.say(bytes);
   }
 
   /** As if code of another version had kept what is kept: of the object, and of its oldest link. */
@@ -233,7 +259,8 @@ class LocalObject {
         await wakes();
         return await log.secret("resume", crypto.getRandomValues(new Uint8Array(32)));
       },
-      links: () => [...this.#links].map((link) => link.hostEnd(ofTheLiving)),
+      // As workerd lists them: the newest first, and also those that are closed on this side alone.
+      links: () => [...this.#links].reverse().map((link) => link.hostEnd(ofTheLiving)),
       readShelf: async () => this.#shelf,
       writeShelf: ofTheLiving("writeShelf", (text: string) => {
         if (2 * text.length > maxShelfBytes) throw new RangeError(`a shelf of ${text.length} characters`);
@@ -272,17 +299,22 @@ class LocalLink implements Link {
   readonly #object: LocalObject;
   readonly #listener: LinkListener;
   readonly #forget: () => void;
+  readonly #closes: () => Promise<void>;
   #note: string | undefined;
   #isOpen = true;
   #hostEnd: HostLink | undefined;
+  /** Told of what the gateway sends, in bytes. */
+  sent: (bytes: number) => void = () => undefined;
 
-  constructor(object: LocalObject, listener: LinkListener, forget: () => void) {
+  constructor(object: LocalObject, listener: LinkListener, forget: () => void, closes: () => Promise<void>) {
     this.#object = object;
     this.#listener = listener;
     this.#forget = forget;
+    this.#closes = closes;
   }
 
   send(message: Uint8Array<ArrayBuffer>): void {
+    this.sent(message.length);
     const copy = message.slice();
     setImmediate(() => {
       if (this.#isOpen) void this.#object.event((host) => host.message(this.#end, copy));
@@ -290,15 +322,25 @@ class LocalLink implements Link {
   }
 
   close(): void {
+    this.#closeAfter(Promise.resolve());
+  }
+
+  #closeAfter(heard: Promise<void>): void {
     setImmediate(() => {
       if (!this.#isOpen) return;
       this.#isOpen = false;
-      void this.#object.event(async (host) => {
-        this.#forget();
-        await host.closed(this.#end);
-      });
+      void heard.then(() =>
+        this.#object.event(async (host) => {
+          this.#forget();
+          await host.closed(this.#end);
+        }),
+      );
       this.#listener.closed();
     });
+  }
+
+  say(bytes: Uint8Array): void {
+    this.#listener.message(bytes);
   }
 
   spoil(note: string): void {
@@ -320,7 +362,10 @@ class LocalLink implements Link {
           if (this.#isOpen) this.#listener.message(copy);
         });
       }),
-      close: ofTheLiving("close", () => this.close()),
+      close: ofTheLiving("close", () => {
+        this.#note = undefined;
+        this.#closeAfter(this.#closes());
+      }),
       note: ofTheLiving("note", (value: string) => {
         if (2 * value.length > maxNoteBytes) throw new RangeError(`a note of ${value.length} characters`);
         this.#note = value;

@@ -67,7 +67,7 @@ describe("a Publish that says no more than that its client lives", () => {
       for (let n = 1n; n <= 8n; n++) {
         // Each time more than half of what it may be silent.
         edge.advance(2_500);
-        const replies = await sue.publish([heartbeat({ sentAt: n }), heartbeat({ echo: 7n })]);
+        const replies = await sue.publish([heartbeat({ sentAt: n }), heartbeat({ sentAt: 9n, echo: 7n })]);
         assert.deepEqual(
           replies.map(({ payload, userId, clientId, sessionId }) => [
             sessionId,
