@@ -30,6 +30,7 @@ export class SessionSocket {
   ended: string | undefined;
   readonly #socket: WebSocket;
   readonly #decodedBytes: number;
+  #isIn = false;
 
   private constructor(socket: WebSocket, decodedBytes: number) {
     this.#socket = socket;
@@ -78,11 +79,13 @@ export class SessionSocket {
       at += envelopeBytes + length;
       if (!isMessage) continue;
       this.messages += 1;
-      if (length > this.#decodedBytes) continue;
+      if (this.#isIn && length > this.#decodedBytes) continue;
       const message = fromBinary(SessionMessageSchema, body);
       const { payload } = message;
-      if (payload.case === "welcome") welcomed();
-      else if (payload.case === "heartbeat") {
+      if (payload.case === "welcome") {
+        this.#isIn = true;
+        welcomed();
+      } else if (payload.case === "heartbeat") {
         const { sentAt, echo } = payload.value;
         if (echo === 0n && sentAt !== 0n) this.#send({ payload: { case: "heartbeat", value: { echo: sentAt } } });
       } else this.heard(message);

@@ -32,10 +32,23 @@ async function haveAll(readers: readonly Stream[], last: number): Promise<void> 
   }
 }
 
+/** How often each object of the session came into memory. */
+function wakesOf({ workerd }: WorkerRelay): Map<string, number> {
+  const wakes = new Map<string, number>();
+  for (const [, name] of workerd.output.matchAll(/"a session came into memory".*"session":"(hot[^"]*)"/g)) {
+    if (name !== undefined) wakes.set(name, (wakes.get(name) ?? 0) + 1);
+  }
+  return wakes;
+}
+
 describe(`replicas in workerd${because}`, { skip }, () => {
   let relay: WorkerRelay;
   before(async () => {
-    relay = await startWorkerRelay({ BATON_LIMIT_OBJECT_READERS: "2", BATON_LIMIT_REPLICA_READERS: "4" });
+    relay = await startWorkerRelay({
+      BATON_LIMIT_OBJECT_READERS: "2",
+      BATON_LIMIT_REPLICA_READERS: "4",
+      BATON_LOG_LEVEL: "debug",
+    });
   });
   after(() => relay.stop());
 
@@ -51,6 +64,8 @@ describe(`replicas in workerd${because}`, { skip }, () => {
     };
     for (let n = 0; n < 5; n++) await say(alice);
     await haveAll(readers, seq);
+    const awakened = wakesOf(relay);
+    assert.equal(awakened.size, 4);
     for (let round = 0; round < 2; round++) {
       // Until each has noted where its readers are.
       await new Promise((resolve) => setTimeout(resolve, 3_500));
@@ -58,6 +73,7 @@ describe(`replicas in workerd${because}`, { skip }, () => {
       await say(alice);
       await haveAll(readers, seq);
     }
+    for (const [name, wakes] of wakesOf(relay)) assert.equal(wakes, (awakened.get(name) ?? 0) + 2, name);
     await relay.workerd.abortObjects();
     for (const stream of [alice, ...readers]) assert.equal((await stream.ended).fault?.reason, "LOG_UNAVAILABLE");
     const back = await relay.join({ as: "alice", session, resumeToken, clientId, lastSeq: BigInt(seq) });

@@ -157,6 +157,7 @@ export class SessionHost {
     const relay = await this.#awake();
     const described = await describeRoom(relay, sessionId);
     await this.#rest(relay, undefined, "same people");
+    if (described?.info !== undefined) described.info.participants += this.#branch.readersBelow;
     return described && toBinary(DescribeSessionResponseSchema, described);
   }
 

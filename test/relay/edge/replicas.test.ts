@@ -195,6 +195,10 @@ describe("what readers at replicas see", () => {
     await alice.take("welcome");
     await say(alice, 1, 1);
     const readers = await joinReaders(edge(), "ops", 8);
+    // Until replicas have told how many they hold.
+    await pause(2_500);
+    const { info } = await edge().admin().describeSession({ sessionId: "ops" }, { headers });
+    assert.equal(info?.participants, 9);
     const disconnected = await edge().admin().disconnect({ sessionId: "ops", userId: "r7" }, { headers });
     assert.equal(disconnected.streams, 1);
     assert.equal((await readers[7]?.ended)?.fault?.reason, "DISCONNECTED");

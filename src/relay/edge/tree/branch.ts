@@ -65,6 +65,11 @@ export class Branch {
     return this.#host.readers() + this.#followers.readers;
   }
 
+  /** At the replicas below, as far as they told. */
+  get readersBelow(): number {
+    return this.#followers.readers;
+  }
+
   /** Whether what it has to tell others, and to keep, is told and kept. */
   get isSettled(): boolean {
     return this.#followers.isSettled && this.#trunk?.isSettled !== false;
