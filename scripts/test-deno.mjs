@@ -21,6 +21,7 @@ const leftOut = {
   "test/wire/connections.test.ts": http2Client,
   "test/wire/duplex.test.ts": http2Client,
   "test/wire/ends.test.ts": http2Client,
+  "test/wire/grpc.test.ts": http2Client,
   "test/wire/gzip.test.ts": http2Client,
   "test/wire/official-client.test.ts": http2Client,
   "test/wire/runtimes.test.ts": "it runs the others",
@@ -29,6 +30,9 @@ const leftOut = {
   "test/wire/text.test.ts": http2Client,
 };
 const timeoutMs = 180_000;
+/** By this `node:http2`'s client ends the whole process, which the few files that still use it do not deserve: they run once more. */
+const clientAborted = /nghttp2_session\.c:\d+: .* Assertion/;
+const attempts = 3;
 
 function testsIn(path) {
   if (!statSync(path).isDirectory()) return [path];
@@ -42,6 +46,13 @@ const asked = process.argv.slice(2);
 const deno = createRequire(createRequire(import.meta.url).resolve("deno/package.json"))(
   "./install_api.cjs",
 ).runInstall();
+const runFile = (file) =>
+  spawnSync(deno, ["test", "--allow-all", "--no-check", file], {
+    encoding: "utf8",
+    env: { ...process.env, NO_COLOR: "1" },
+    timeout: timeoutMs,
+    maxBuffer: 64 * 1024 * 1024,
+  });
 const counts = { passed: 0, failed: 0, skipped: 0 };
 for (const file of (asked.length > 0 ? asked : folders).flatMap(testsIn)) {
   // One that is asked for by its name is run.
@@ -49,12 +60,12 @@ for (const file of (asked.length > 0 ? asked : folders).flatMap(testsIn)) {
     console.log(`-    ${file}: ${leftOut[file]}`);
     continue;
   }
-  const { status, signal, stdout, stderr } = spawnSync(deno, ["test", "--allow-all", "--no-check", file], {
-    encoding: "utf8",
-    env: { ...process.env, NO_COLOR: "1" },
-    timeout: timeoutMs,
-    maxBuffer: 64 * 1024 * 1024,
-  });
+  let run = runFile(file);
+  for (let attempt = 2; attempt <= attempts && clientAborted.test(run.stderr); attempt++) {
+    console.log(`-    ${file}: node:http2 as a client ended the process; once more`);
+    run = runFile(file);
+  }
+  const { status, signal, stdout, stderr } = run;
   const count = (pattern) => stdout.match(pattern)?.length ?? 0;
   const passed = count(/ \.\.\. ok \(|^ok \(/gm);
   const failed = status === 0 ? 0 : Math.max(1, count(/ \.\.\. FAILED/g));

@@ -35,7 +35,7 @@ const runs: Record<string, Suites> = {
   "Deno.serve": {
     ...onDeno,
     listener: "Deno.serve",
-    only: /(bodies|deno-sockets|early-answer|grpc|listen|socket|socket-ends|tls|vanish)\.test\.ts$/,
+    only: /(bodies|deno-sockets|early-answer|listen|socket|socket-ends|tls|vanish)\.test\.ts$/,
     atLeast: 90,
   },
 };
