@@ -137,6 +137,23 @@ describe("what readers at replicas see", () => {
     for (const stream of [alice, first, ...others, resumed, full]) stream?.cut();
   });
 
+  test("RP3 readers of a session that no log has yet are told its epoch at replicas too", async () => {
+    const readers: Stream[] = [];
+    const epochs = new Set<string>();
+    for (let n = 0; n < 6; n++) {
+      const token = await readerToken(edge(), "unlogged", `r${n}`);
+      const reader = await edge().join({ session: "unlogged", token });
+      epochs.add((await reader.take("welcome")).epoch);
+      readers.push(reader);
+    }
+    const alice = await edge().join({ session: "unlogged" });
+    epochs.add((await alice.take("welcome")).epoch);
+    assert.equal(epochs.size, 1);
+    await say(alice, 1, 2);
+    for (const reader of readers) assert.deepEqual(await seqsOf(reader, 2), upTo(2));
+    for (const stream of [alice, ...readers]) stream.cut();
+  });
+
   test("RP4 those who write are shown as they are at the session itself, and readers are counted over all objects", async () => {
     const alice = await edge().join({ as: "alice", session: "shown" });
     await alice.take("welcome");
